@@ -1,0 +1,123 @@
+"""Tolerant image decoding: any image a dataset may hold becomes an RGB picture, or a reason why not.
+
+A dataset is untrusted input: a row may name a file of this machine, be a bomb, or be no image at all.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS = 100_000_000  # a 12,000 x 8,000 photograph passes; 20,000 x 20,000 would take 1.2 GB a thread
+
+# What Pillow raises on malformed input. The bytes are in memory by then, so none of these is a fault of the disk.
+_MALFORMED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
+class Unscorable(Exception):
+    """This row cannot be scored; the message is the reason, short and the same for rows alike (it is counted)."""
+
+
+_readable_folders: list[Path] = []
+
+
+def allow_folder(folder: Path) -> None:
+    """Lets image columns name files inside this folder, as those of a local image folder do.
+
+    Elsewhere a path in a row is refused: a published dataset could name any file of the reader's machine, and a
+    recipe would go on to publish it.
+    """
+    _readable_folders.append(folder.resolve())
+
+
+def image_bytes(value: Any) -> bytes:
+    """The encoded image behind a cell: a struct {bytes, path} (datasets' Image, undecoded), or raw bytes."""
+    path = None
+    if isinstance(value, dict):
+        value, path = value.get("bytes"), value.get("path")
+    elif isinstance(value, str):
+        value, path = None, value
+    if value is None and path is None:
+        raise Unscorable("image: null")
+    if value is None:
+        return _read(path)
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise Unscorable(f"image: a {type(value).__name__}, not an image")
+    if len(value) == 0:
+        raise Unscorable("image: zero bytes")
+    return bytes(value)
+
+
+def _read(path: str) -> bytes:
+    if path.startswith("hf://") or "::hf://" in path:  # a streamed image folder of the Hub
+        import fsspec
+
+        with fsspec.open(path, "rb") as file:
+            return file.read()
+    if "://" in path:
+        raise Unscorable("image: a URL, not an image; download the images into the dataset first")
+    resolved = Path(path).resolve()
+    if not any(resolved.is_relative_to(folder) for folder in _readable_folders):
+        raise Unscorable("image: a path outside the dataset")
+    try:
+        content = resolved.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise Unscorable("image: file is missing") from error
+    if not content:
+        raise Unscorable("image: zero bytes")
+    return content
+
+
+def decode_image(value: Any) -> Image.Image:
+    """The picture as a person would see it, in RGB: first frame, EXIF orientation applied, transparency on white."""
+    if isinstance(value, Image.Image):
+        return _to_rgb(value)
+    content = image_bytes(value)
+    try:
+        image = Image.open(io.BytesIO(content))
+        _refuse_bomb(image)
+        return _to_rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        raise Unscorable(f"image: more than {MAX_PIXELS // 1_000_000} megapixels") from error
+    except UnidentifiedImageError as error:
+        raise Unscorable("image: not an image") from error
+    except _MALFORMED as error:
+        raise Unscorable("image: truncated or corrupt") from error
+
+
+def _refuse_bomb(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # 16-bit and float greys: convert("RGB") would clip to white
+        grey = np.asarray(image, dtype=np.float32)
+        top = float(grey.max(initial=0.0))
+        scale = 255.0 if top <= 1.0 else 1.0 if top <= 255.0 else 1.0 / 257.0
+        if image.mode.startswith("I;16"):
+            scale = 1.0 / 257.0
+        elif image.mode == "I" and top <= 1.0:
+            scale = 1.0
+        return Image.fromarray(np.clip(grey * scale + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,215 @@
+"""The journal: finished chunks of scores on disk, keyed by everything that decides their values.
+
+A key is made of the content of the chunk's input columns, the scorer's settings, its models' commits and its source
+code. Whatever changes, the key changes: what is found under a key is never stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import hashlib
+import inspect
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from tamis.run import write_json
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+
+class Journal:
+    """Chunks of one scorer with one identity, in one folder."""
+
+    def __init__(self, folder: Path, identity: dict[str, Any], features: Features) -> None:
+        self.folder = folder
+        self.features = features
+        self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def key(self, content: str) -> str:
+        return hashlib.sha256(f"{self._identity}{content}".encode()).hexdigest()
+
+    def path(self, key: str) -> Path:
+        return self.folder / f"{key}.arrow"
+
+    def partial(self, key: str) -> Path:
+        """Where a chunk is written before it counts. Named for the process: two ranks never share one."""
+        return self.folder / f".{key}.{os.getpid()}.partial"
+
+    def commit(self, key: str, written: Path) -> None:
+        """Makes a written file the chunk of this key: on the disk first, then visible, whole."""
+        with written.open("rb") as file:
+            os.fsync(file.fileno())
+        written.replace(self.path(key))
+        _sync_folder(self.folder)
+
+    def has(self, key: str, rows: int) -> bool:
+        """True if the chunk is there and whole: some mounts do not keep the order of write and rename."""
+        return _rows_of(self.path(key), self.features) == rows
+
+    def together(self, keys: list[str], rows: int, *, write: bool) -> Path | None:
+        """The one file that holds these chunks in order. A thousand small ones would each keep a map open."""
+        path = self.folder / f"all-{hashlib.sha256(''.join(keys).encode()).hexdigest()}.arrow"
+        if _rows_of(path, self.features) == rows:
+            return path
+        if not write:
+            return None
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_stream(file, self.features.arrow_schema) as stream:
+            for key in keys:
+                with pa.memory_map(str(self.path(key))) as chunk:
+                    stream.write_table(pa.ipc.open_stream(chunk).read_all().cast(self.features.arrow_schema))
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_folder(self.folder)
+        return path
+
+    def sweep(self) -> None:
+        """Removes what killed processes left half-written. Only while no rank is writing."""
+        for path in self.folder.glob(".*.partial*"):
+            path.unlink(missing_ok=True)
+        for path in self.folder.glob("tmp*"):  # datasets.map writes under this name, then moves
+            path.unlink(missing_ok=True)
+
+
+class ContentMemo:
+    """Content hashes by the dataset's own fingerprint: a restart knows its keys without reading a row."""
+
+    def __init__(self, folder: Path, dataset: Dataset, columns: tuple[str, ...], rows_per_chunk: int) -> None:
+        named = json.dumps([dataset._fingerprint, columns, rows_per_chunk])
+        self._path = folder / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.json"
+
+    def read(self) -> list[str] | None:
+        try:
+            return json.loads(self._path.read_text())
+        except FileNotFoundError:
+            return None
+
+    def write(self, contents: list[str]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._path, contents)
+
+
+class _Digest:
+    """A file object that hashes what is written to it."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.sha = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.sha.update(data)
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def content_hash(chunk: Dataset) -> str:
+    """A hash of the values of these rows, wherever and however they are stored: names of columns do not count.
+
+    Images given by path count by what the file holds.
+    """
+    digest = _Digest()
+    table = chunk.with_format("arrow")[:]
+    table = table.rename_columns([str(position) for position in range(table.num_columns)]).combine_chunks()
+    with pa.ipc.new_stream(pa.PythonFile(digest, mode="w"), table.schema.remove_metadata()) as stream:
+        stream.write_table(table.replace_schema_metadata(None))
+    for column in table.columns:
+        for path in _paths_of(column):
+            digest.write(f"\0{path}\0".encode())
+            if Path(path).is_file():
+                with Path(path).open("rb") as file:
+                    digest.write(hashlib.file_digest(file, "sha256").digest())
+    return digest.sha.hexdigest()
+
+
+def _paths_of(column: pa.ChunkedArray) -> list[str]:
+    """Paths of images that are stored as files beside the table (image folders), not inside it."""
+    kind = column.type
+    if not (pa.types.is_struct(kind) and {kind.field(i).name for i in range(kind.num_fields)} == {"bytes", "path"}):
+        return []
+    combined = column.combine_chunks()
+    outside = combined.filter(pa.compute.is_null(combined.field("bytes")))
+    return [path for path in outside.field("path").to_pylist() if path is not None]
+
+
+def source_code(thing: type) -> str:
+    """A hash of the code behind a class: its module and every tamis module that it imports, comments left out."""
+    digest = hashlib.sha256()
+    for name, tree in sorted(_modules(thing.__module__).items()):
+        digest.update(f"{name}\0{ast.dump(tree)}".encode())
+    return digest.hexdigest()
+
+
+def _modules(name: str) -> dict[str, ast.Module]:
+    found: dict[str, ast.Module] = {}
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        module = sys.modules.get(name) or _import(name)
+        if name in found or module is None:
+            continue
+        tree = _without_docstrings(ast.parse(inspect.getsource(module)))
+        found[name] = tree
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names if alias.name.startswith("tamis.")]
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tamis":
+                waiting.append(node.module)
+                waiting += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def _import(name: str) -> Any:
+    import importlib.util
+
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:  # `from tamis.images import decode_image`: the last part is a function
+        return None
+    return importlib.import_module(name) if spec else None
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+        ):
+            node.body = node.body[1:]
+    return tree
+
+
+def settings(scorer: Any) -> dict[str, Any]:
+    return {"class": f"{type(scorer).__module__}.{type(scorer).__qualname__}"} | dataclasses.asdict(scorer)
+
+
+def _rows_of(path: Path, features: Features) -> int | None:
+    """How many rows the file holds; None where there is no whole file of these columns."""
+    try:
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_stream(file).read_all()
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    return table.num_rows if table.column_names == list(features) else None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,35 @@
+"""Scorers, one file each: this folder is the list. A YAML names them by their file."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from tamis.config import ConfigError, from_values
+
+if TYPE_CHECKING:
+    from tamis.scoring import Scorer
+
+
+def names() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def build(settings: list[dict[str, Any]]) -> list[Scorer]:
+    """Scorers from `scorers:` of a YAML: each entry is {scorer: FILE, and that file's settings}."""
+    scorers = []
+    for position, entry in enumerate(settings):
+        where = f"scorers[{position}]"
+        entry = dict(entry)
+        name = entry.pop("scorer", None)
+        if name not in names():
+            raise ConfigError(f"{where}: scorer: {name!r} is not accepted; expected one of {', '.join(names())}")
+        # image_quality.py holds ImageQuality: one scorer a file, found by its name.
+        scorer_class = getattr(importlib.import_module(f"tamis.scorers.{name}"), name.title().replace("_", ""))
+        scorers.append(from_values(scorer_class, entry, f"{where} ({name})"))
+    taken = [scorer.name for scorer in scorers]
+    for name in taken:
+        if taken.count(name) > 1:
+            raise ConfigError(f"scorers: two are named {name!r}; give one of them another name (name: ...)")
+    return scorers
