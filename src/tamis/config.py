@@ -6,10 +6,13 @@ Whatever is wrong (an unknown key, a wrong type, a bad choice) is refused by nam
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
+import sys
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
@@ -20,7 +23,7 @@ Config = TypeVar("Config")
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used; its message names the field, the value and what is accepted."""
+    """A setting, or the data it points at, cannot be used; the message names field, value and what is accepted."""
 
 
 @dataclass(kw_only=True)
@@ -70,6 +73,16 @@ def parse(config_class: type[Config], argv: list[str] | None = None, *, descript
         return from_values(config_class, values)
     except ConfigError as error:
         parser.error(str(error))
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Around main(): what the user can mend is told in one line, everything else keeps its traceback."""
+    try:
+        yield
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+
+from tamis.config import ConfigError
 
 RepoType = Literal["dataset", "model"]
 
@@ -56,7 +57,7 @@ def refuse_embedded_elsewhere(repo_id: str) -> None:
 
     host = urlsplit(constants.ENDPOINT).hostname or ""
     if repo_id.startswith("tiny/") and not (host == "localhost" or host.startswith("127.") or host == "::1"):
-        raise ValueError(
+        raise ConfigError(
             f"{repo_id!r} lives on the embedded Hub only; start this command as: python -m tamis.localhub run -- ..."
         )
 
@@ -69,12 +70,12 @@ def _hub(repo_id: str, repo_type: RepoType, revision: str | None) -> Source:
     try:
         info = HfApi().repo_info(repo_id, repo_type=repo_type, revision=revision)
     except RepositoryNotFoundError as error:
-        raise ValueError(
+        raise ConfigError(
             f"{repo_type} {repo_id!r}: no such folder here and no such repo on the Hub (or it is private and the token "
             "cannot read it)"
         ) from error
     except RevisionNotFoundError as error:
-        raise ValueError(f"{repo_type} {repo_id!r}: no revision {revision!r}") from error
+        raise ConfigError(f"{repo_type} {repo_id!r}: no revision {revision!r}") from error
     licence = (info.card_data or {}).get("license")
     if isinstance(licence, list):
         licence = ", ".join(str(item) for item in licence)
@@ -88,4 +89,4 @@ def _local(folder: Path, repo_type: RepoType) -> Source:
             digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
             # A model is small enough to read whole; a folder of images is told apart by size and time.
             digest.update(path.read_bytes() if repo_type == "model" else str(path.stat().st_mtime_ns).encode())
-    return Source(os.path.basename(folder.resolve()), repo_type, digest.hexdigest()[:40], None, local=True)
+    return Source(folder.resolve().name, repo_type, digest.hexdigest()[:40], None, local=True)

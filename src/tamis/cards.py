@@ -1,0 +1,164 @@
+"""Cards: pure values that render to Markdown with a YAML header. What comes from data is escaped, always."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tamis.metrics.stats import Comparison, Estimate
+from tamis.sources import Source
+
+# From free to strict. What is derived from several sources is never freer than the strictest of them.
+LICENCES = (
+    ("cc0-1.0", "pddl", "unlicense"),
+    ("mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "isc", "cdla-permissive-2.0"),
+    ("cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "odc-by"),
+    ("cc-by-sa-3.0", "cc-by-sa-4.0", "odbl"),
+    ("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"),
+    ("cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+    ("cc-by-nd-4.0", "cc-by-nc-nd-4.0"),
+)
+_SHARE_ALIKE = {licence for group in LICENCES for licence in group if "-sa-" in licence or licence == "odbl"}
+
+
+class Markdown(str):
+    """Text that is Markdown by our own hand: rendered as it is. Every other text in a card is escaped."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """template: a jinja file whose first line opens the YAML header. metadata: that header. values: what it shows."""
+
+    template: Path
+    metadata: dict[str, Any]
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def render(self) -> str:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        environment = Environment(
+            loader=FileSystemLoader(self.template.parent),
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,  # the output is Markdown; _escaped does what HTML escaping would not
+        )
+        header = yaml.safe_dump(self.metadata, sort_keys=False, allow_unicode=True, width=1000)
+        values = {name: _escaped(value) for name, value in self.values.items()}
+        return environment.get_template(self.template.name).render(values, metadata=header)
+
+
+def escape(text: str, longest: int = 300) -> Markdown:
+    """Any text on one line, with nothing left in it that Markdown or HTML would act on."""
+    flat = " ".join(text.split())
+    flat = "".join(character for character in flat if character.isprintable())
+    if len(flat) > longest:
+        flat = flat[: longest - 1] + "…"
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Markdown(re.sub(r"([\\`*_{}\[\]()#+!|~$^-])", r"\\\1", flat))
+
+
+def code(text: str) -> Markdown:
+    """An inline code span that its content cannot close."""
+    flat = " ".join(str(text).split()).replace("|", "\\|")
+    ticks = "`" * (max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1)
+    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return Markdown(f"{ticks}{pad}{flat}{pad}{ticks}")
+
+
+def fenced(text: str, language: str) -> Markdown:
+    """A code block that its content cannot close."""
+    fence = "`" * max(3, max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
+    return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Markdown:
+    header = list(header)
+    lines = [header, ["---"] * len(header), *[[_escaped(cell) for cell in row] for row in rows]]
+    return Markdown("\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines))
+
+
+def number(value: float | None) -> Markdown:
+    if value is None:
+        return Markdown("–")
+    return Markdown(f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
+
+
+def interval(estimate: Estimate) -> Markdown:
+    """0.412 [0.380, 0.444], n = 120"""
+    if estimate.value is None:
+        return Markdown(f"– (n = 0, {estimate.nulls} null)")
+    reach = "" if estimate.low is None else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
+    nulls = f", {estimate.nulls:,} null" if estimate.nulls else ""
+    return Markdown(f"{estimate.value:.3f}{reach}, n = {estimate.n:,}{nulls}")
+
+
+def difference(comparison: Comparison) -> Markdown:
+    if comparison.difference is None:
+        return Markdown("–")
+    p = "p < 0.001" if comparison.p < 0.001 else f"p = {comparison.p:.3f}"
+    reach = "" if comparison.low is None else f" [{comparison.low:+.3f}, {comparison.high:+.3f}]"
+    return Markdown(f"{comparison.difference:+.3f}{reach}, {p}, n = {comparison.n:,}")
+
+
+def derived_licence(sources: Iterable[Source]) -> tuple[str, str]:
+    """The Hub's licence id for what is made of these sources, and the reason in words."""
+    sources = list(sources)
+    unknown = [source.address for source in sources if source.licence in (None, "unknown")]
+    if unknown:
+        return "unknown", f"{', '.join(unknown)} states no licence, so neither can what is made of it."
+    stated = {source.licence for source in sources}
+    if len(stated) == 1:
+        return stated.pop(), f"As {', '.join(source.address for source in sources)}."
+    strictness = {licence: rank for rank, group in enumerate(LICENCES) for licence in group}
+    strange = sorted(stated - set(strictness))
+    together = ", ".join(f"{source.address} ({source.licence})" for source in sources)
+    if strange or len(stated & _SHARE_ALIKE) > 1 or (stated & _SHARE_ALIKE and any("-nc" in one for one in stated)):
+        return "other", f"The terms of all its sources apply together: {together}."
+    strictest = max(stated, key=lambda licence: (strictness[licence], licence))
+    return strictest, f"The strictest of its sources: {together}."
+
+
+def sources_table(sources: Iterable[dict[str, Any]]) -> Markdown:
+    return table(
+        ["what", "repo", "commit", "licence", "rows"],
+        (
+            [
+                source["repo_type"],
+                code(source["repo_id"]) + (Markdown(" (local folder)") if source["local"] else ""),
+                code(source["revision"][:12]),
+                source["licence"] or "not stated",
+                number(source["rows"]),
+            ]
+            for source in sources
+        ),
+    )
+
+
+def nulls_table(nulls: dict[str, dict[str, int]], rows: int) -> Markdown:
+    lines = [
+        [code(column), number(count), f"{count / rows:.2%}", reason]
+        for column, reasons in nulls.items()
+        for reason, count in sorted(reasons.items(), key=lambda item: -item[1])
+    ]
+    return table(["column", "rows", "share", "why there is no score"], lines) if lines else Markdown("None.")
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, Markdown) or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    raise TypeError(f"a card shows text, numbers, lists and mappings, not a {type(value).__name__}")

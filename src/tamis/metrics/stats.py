@@ -1,0 +1,264 @@
+"""How sure a number is: bootstrap intervals, clustered by group; paired comparisons; rank and linear correlation.
+
+Everything is deterministic by seed. Nulls are left out and counted by whoever calls: n stands beside every value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+DRAWS = 10_000
+LEVEL = 0.95
+NORMAL_REACH = 1.959964  # standard errors on either side at that level
+# Draws are made in slices, so that 10,000 resamples of a million rows do not ask for 80 GB.
+SLICE_VALUES = 4_000_000
+# Beyond this many independent rows the bootstrap of a mean is its normal limit to three digits, and takes minutes.
+NORMAL_BEYOND = 20_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    value: float | None  # None: no row had a value
+    low: float | None
+    high: float | None
+    n: int  # rows with a value
+    nulls: int = 0  # rows without
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """a against b over the rows that both scored: difference = mean(a) - mean(b)."""
+
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None  # two-sided; sign flips of the paired differences, by group
+    n: int
+
+
+def mean(
+    values: Sequence[float | None], *, groups: Sequence[Any] | None = None, seed: int = 0, draws: int = DRAWS
+) -> Estimate:
+    """The mean with its percentile-bootstrap interval; rows of one group are drawn together."""
+    numbers, labels, nulls = _usable(values, groups)
+    if len(numbers) == 0:
+        return Estimate(None, None, None, 0, nulls)
+    low, high = _mean_interval(numbers, labels, seed, draws)
+    return Estimate(float(numbers.mean()), low, high, len(numbers), nulls)
+
+
+def paired(
+    a: Sequence[float | None],
+    b: Sequence[float | None],
+    *,
+    groups: Sequence[Any] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Comparison:
+    """Two arms on the same rows: interval of the mean difference and a paired permutation test (sign flips).
+
+    With few groups all 2^m sign patterns are tried, so that the p-value is exact.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"paired: {len(a)} values against {len(b)}; pairs are needed")
+    differences = [None if x is None or y is None else x - y for x, y in zip(a, b, strict=True)]
+    numbers, labels, _ = _usable(differences, groups)
+    if len(numbers) == 0:
+        return Comparison(None, None, None, None, 0)
+    low, high = _mean_interval(numbers, labels, seed, draws)
+    return Comparison(float(numbers.mean()), low, high, _sign_flip_p(numbers, labels, seed, draws), len(numbers))
+
+
+def unpaired(a: Sequence[float | None], b: Sequence[float | None], *, seed: int = 0, draws: int = DRAWS) -> Comparison:
+    """Two arms on different rows: interval of the difference of means, permutation test of the labels. n: both."""
+    first, _, _ = _usable(a, None)
+    second, _, _ = _usable(b, None)
+    n = len(first) + len(second)
+    if len(first) == 0 or len(second) == 0:
+        return Comparison(None, None, None, None, n)
+    difference = float(first.mean() - second.mean())
+    if n > NORMAL_BEYOND:
+        return _normal_difference(first, second, difference)
+    generator = np.random.default_rng(seed)
+    spread = _resampled_means(first, generator, draws) - _resampled_means(second, generator, draws)
+    low, high = _percentiles(spread)
+    together = np.concatenate([first, second])
+    # Sums of a random len(first) of the pooled rows, without replacement: shuffled in slices.
+    extreme, done = 0, 0
+    while done < draws:
+        step = min(draws - done, max(1, SLICE_VALUES // n))
+        order = generator.random((step, n)).argpartition(len(first) - 1, axis=1)[:, : len(first)]
+        sums = together[order].sum(axis=1)
+        drawn = sums / len(first) - (together.sum() - sums) / len(second)
+        extreme += int((np.abs(drawn) >= abs(difference) - 1e-12).sum())
+        done += step
+    return Comparison(difference, low, high, (extreme + 1) / (draws + 1), n)
+
+
+def pearson(
+    x: Sequence[float | None],
+    y: Sequence[float | None],
+    *,
+    groups: Sequence[Any] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Estimate:
+    """Linear correlation with its bootstrap interval. None when one side is constant: there is nothing to relate."""
+    return _correlation(_pearson_rows, x, y, groups, seed, draws)
+
+
+def spearman(
+    x: Sequence[float | None],
+    y: Sequence[float | None],
+    *,
+    groups: Sequence[Any] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Estimate:
+    """Rank correlation (ties share their mean rank) with its bootstrap interval; ranks are taken anew in each draw."""
+
+    def ranked_rows(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        from scipy.stats import rankdata
+
+        return _pearson_rows(rankdata(left, axis=-1), rankdata(right, axis=-1))
+
+    return _correlation(ranked_rows, x, y, groups, seed, draws)
+
+
+def _correlation(
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    x: Sequence[float | None],
+    y: Sequence[float | None],
+    groups: Sequence[Any] | None,
+    seed: int,
+    draws: int,
+) -> Estimate:
+    if len(x) != len(y):
+        raise ValueError(f"correlation: {len(x)} values against {len(y)}; pairs are needed")
+    left, right = _as_floats(x), _as_floats(y)
+    usable = ~(np.isnan(left) | np.isnan(right))
+    labels = None if groups is None else np.asarray([str(group) for group in groups])[usable]
+    left, right, nulls = left[usable], right[usable], int((~usable).sum())
+    value = statistic(left[None], right[None])[0] if len(left) > 1 else np.nan
+    if np.isnan(value):
+        return Estimate(None, None, None, len(left), nulls)
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for rows in _row_draws(len(left), labels, generator, draws):
+        drawn.append(statistic(left[rows], right[rows]))
+    low, high = _percentiles(np.concatenate(drawn))
+    return Estimate(float(value), low, high, len(left), nulls)
+
+
+def _pearson_rows(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    left = left - left.mean(axis=-1, keepdims=True)
+    right = right - right.mean(axis=-1, keepdims=True)
+    scale = np.sqrt((left**2).sum(axis=-1) * (right**2).sum(axis=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(scale > 1e-12, np.clip((left * right).sum(axis=-1) / scale, -1, 1), np.nan)
+
+
+def _row_draws(n: int, labels: np.ndarray | None, generator: np.random.Generator, draws: int):  # noqa: ANN202
+    """Row positions of each bootstrap draw, in slices; with groups one draw at a time, since their sizes differ."""
+    if labels is None:
+        done = 0
+        while done < draws:
+            step = min(draws - done, max(1, SLICE_VALUES // n))
+            yield generator.integers(0, n, size=(step, n))
+            done += step
+        return
+    members = _members(labels)
+    for _ in range(draws):
+        chosen = generator.integers(0, len(members), size=len(members))
+        yield np.concatenate([members[group] for group in chosen])[None]
+
+
+def _mean_interval(
+    numbers: np.ndarray, labels: np.ndarray | None, seed: int, draws: int
+) -> tuple[float | None, float | None]:
+    generator = np.random.default_rng(seed)
+    if labels is None and len(numbers) > NORMAL_BEYOND:
+        reach = NORMAL_REACH * numbers.std(ddof=1) / np.sqrt(len(numbers))
+        return float(numbers.mean() - reach), float(numbers.mean() + reach)
+    if labels is None:
+        return _percentiles(_resampled_means(numbers, generator, draws))
+    # A drawn group brings its sum and its count: the mean of a draw needs no rows.
+    _, group_of = np.unique(labels, return_inverse=True)
+    sums, counts = np.bincount(group_of, weights=numbers), np.bincount(group_of)
+    if len(counts) == 1:
+        return None, None  # one group says nothing about the spread between groups
+    means, done = [], 0
+    while done < draws:
+        step = min(draws - done, max(1, SLICE_VALUES // len(counts)))
+        chosen = generator.integers(0, len(counts), size=(step, len(counts)))
+        means.append(sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1))
+        done += step
+    return _percentiles(np.concatenate(means))
+
+
+def _normal_difference(first: np.ndarray, second: np.ndarray, difference: float) -> Comparison:
+    from scipy.stats import norm
+
+    error = float(np.sqrt(first.var(ddof=1) / len(first) + second.var(ddof=1) / len(second)))
+    reach = NORMAL_REACH * error
+    p = float(2 * norm.sf(abs(difference) / error)) if error else float(difference == 0)
+    return Comparison(difference, difference - reach, difference + reach, p, len(first) + len(second))
+
+
+def _resampled_means(numbers: np.ndarray, generator: np.random.Generator, draws: int) -> np.ndarray:
+    means, done = [], 0
+    while done < draws:
+        step = min(draws - done, max(1, SLICE_VALUES // len(numbers)))
+        means.append(numbers[generator.integers(0, len(numbers), size=(step, len(numbers)))].mean(axis=1))
+        done += step
+    return np.concatenate(means)
+
+
+def _sign_flip_p(numbers: np.ndarray, labels: np.ndarray | None, seed: int, draws: int) -> float:
+    if labels is not None:
+        _, group_of = np.unique(labels, return_inverse=True)
+        numbers = np.bincount(group_of, weights=numbers)
+    observed = abs(numbers.sum()) - 1e-12 * max(1.0, np.abs(numbers).sum())
+    if len(numbers) <= 13:
+        patterns = np.asarray(np.meshgrid(*[[-1.0, 1.0]] * len(numbers))).reshape(len(numbers), -1)
+        return float((np.abs(numbers @ patterns) >= observed).mean())
+    generator = np.random.default_rng(seed + 1)
+    extreme, done = 0, 0
+    while done < draws:
+        step = min(draws - done, max(1, SLICE_VALUES // len(numbers)))
+        signs = generator.integers(0, 2, size=(step, len(numbers)), dtype=np.int8) * 2 - 1
+        extreme += int((np.abs(signs @ numbers) >= observed).sum())
+        done += step
+    return (extreme + 1) / (draws + 1)
+
+
+def _percentiles(draws: np.ndarray) -> tuple[float | None, float | None]:
+    draws = draws[~np.isnan(draws)]
+    if len(draws) == 0:
+        return None, None
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _usable(values: Sequence[float | None], groups: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray | None, int]:
+    numbers = _as_floats(values)
+    usable = ~np.isnan(numbers)
+    if groups is None:
+        return numbers[usable], None, int((~usable).sum())
+    if len(groups) != len(numbers):
+        raise ValueError(f"groups: {len(groups)} labels for {len(numbers)} values")
+    labels = np.asarray([str(group) for group in groups])[usable]
+    return numbers[usable], labels, int((~usable).sum())
+
+
+def _members(labels: np.ndarray) -> list[np.ndarray]:
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(labels[order][1:] != labels[order][:-1]) + 1)
+
+
+def _as_floats(values: Sequence[float | None]) -> np.ndarray:
+    return np.asarray([np.nan if value is None else value for value in values], dtype=np.float64)

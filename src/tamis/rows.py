@@ -1,0 +1,190 @@
+"""Hub dataset or local folder -> rows with a stable row_id, images undecoded, the commit they came from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tamis.config import ConfigError
+from tamis.images import Unscorable, allow_folder, image_bytes
+from tamis.sources import Source, pin, refuse_embedded_elsewhere
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features, IterableDataset
+
+    from tamis.run import Run
+
+
+def read_rows(
+    path: str,
+    *,
+    run: Run,
+    config_name: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    streaming: bool = False,
+    limit: int | None = None,
+    id_column: str | None = None,
+    needs: tuple[str | None, ...] = (),
+) -> tuple[Dataset, Source]:
+    """The rows, each with a row_id, and their source.
+
+    row_id is the column id_column names, else SPLIT-INDEX at the source's commit. Images stay as they are stored.
+    streaming reads no more of the Hub than `limit` asks for; what it read is kept under output_dir/rows.
+    """
+    refuse_embedded_elsewhere(path)
+    source = run.from_main(pin(path, "dataset", revision) if run.is_main else None)
+    if source.local:
+        allow_folder(Path(path))
+    _allow_caches()
+    with run.accelerator.main_process_first():  # one rank downloads, the others find it in the cache
+        if streaming:
+            dataset = _streamed(path, source, config_name, split, limit, run.output_dir / "rows")
+        else:
+            dataset = _load(path, source, config_name, split, streaming=False)
+    if limit is not None:
+        dataset = dataset.select(range(min(limit, len(dataset))))  # contiguous: makes no indices mapping
+    if len(dataset) == 0:
+        raise ConfigError(f"dataset: {source.repo_id!r}, split {split!r}: no rows")
+    refuse_missing_columns(dataset.column_names, needs)
+    dataset = with_row_id(undecoded(dataset), split, id_column)
+    run.cite(source, rows=len(dataset))
+    return dataset, source
+
+
+def sample_rows(
+    path: str, source: Source, *, config_name: str | None, split: str, rows: int
+) -> tuple[list, int | None]:
+    """The first rows as they are stored, without reading more, and how many rows the split says it has."""
+    stream = _load(path, source, config_name, split, streaming=True)
+    total = stream.info.splits[split].num_examples if stream.info.splits and split in stream.info.splits else None
+    return list(itertools.islice(_without_decoding(stream), rows)), total
+
+
+def refuse_missing_columns(columns: list[str], needs: tuple[str | None, ...]) -> None:
+    missing = [name for name in needs if name is not None and name not in columns]
+    if missing:
+        raise ConfigError(f"column {', '.join(map(repr, missing))} is not in the dataset; it has: {', '.join(columns)}")
+
+
+def with_row_id(dataset: Dataset, split: str, id_column: str | None) -> Dataset:
+    """The dataset with row_id as its first column, as text; duplicate or null ids are refused by example."""
+    if id_column is None and "row_id" in dataset.column_names:
+        id_column = "row_id"
+    if id_column is None:
+        ids = [f"{split}-{index}" for index in range(len(dataset))]
+    else:
+        refuse_missing_columns(dataset.column_names, (id_column,))
+        ids = [None if value is None else str(value) for value in dataset[id_column]]
+        if None in ids:
+            raise ConfigError(f"id_column: {id_column!r} is null in row {ids.index(None)}; every row needs an id")
+        if len(set(ids)) < len(ids):
+            twice = next(value for position, value in enumerate(ids) if value in set(ids[:position]))
+            raise ConfigError(f"id_column: {id_column!r} holds {twice!r} more than once; row ids must differ")
+        if id_column == "row_id":
+            dataset = dataset.remove_columns("row_id")
+    # The fingerprint is told, not hashed from the column: hashing 100,000 strings by pickle takes longer than scoring.
+    named = f"{dataset._fingerprint}row_id{id_column}{split}"
+    fingerprint = hashlib.sha256(named.encode()).hexdigest()[:16]
+    with_ids = dataset.add_column("row_id", ids, new_fingerprint=fingerprint)
+    return with_ids.select_columns(["row_id", *dataset.column_names])
+
+
+def undecoded(dataset: Dataset) -> Dataset:
+    """Image columns as they are stored: decoding is the scorers', and tolerant."""
+    from datasets import Image, List
+
+    for name, feature in dataset.features.items():
+        if isinstance(feature, Image):
+            dataset = dataset.cast_column(name, Image(decode=False))
+        elif isinstance(feature, List) and isinstance(feature.feature, Image):
+            dataset = dataset.cast_column(name, List(Image(decode=False)))
+    return dataset
+
+
+def image_columns(features: Features) -> list[str]:
+    from datasets import Image
+
+    return [name for name, feature in features.items() if isinstance(feature, Image)]
+
+
+def text(value: Any, *, longest: int) -> str:
+    """A cell as text a model can read, cut to `longest` characters: 1 MB of text would only be truncated later."""
+    if value is None:
+        raise Unscorable("text: null")
+    if not isinstance(value, str):
+        raise Unscorable(f"text: a {type(value).__name__}, not text")
+    if not value.strip():
+        raise Unscorable("text: empty")
+    return value[:longest]
+
+
+def _load(path: str, source: Source, config_name: str | None, split: str, *, streaming: bool) -> Any:
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(
+            path,
+            config_name,
+            split=split,
+            streaming=streaming,
+            revision=None if source.local else source.revision,
+        )
+    except ValueError as error:  # an unknown split or config: the library's message lists what there is
+        raise ConfigError(f"dataset: {source.repo_id!r}: {error}") from error
+
+
+def _allow_caches() -> None:
+    import datasets
+    from huggingface_hub import constants
+
+    allow_folder(Path(datasets.config.HF_DATASETS_CACHE))
+    allow_folder(Path(constants.HF_HUB_CACHE))
+
+
+def _without_decoding(stream: IterableDataset) -> IterableDataset:
+    from datasets import Image
+
+    for name, feature in (stream.features or {}).items():
+        if isinstance(feature, Image):
+            stream = stream.cast_column(name, Image(decode=False))
+    return stream
+
+
+def _streamed(
+    path: str, source: Source, config_name: str | None, split: str, limit: int | None, folder: Path
+) -> Dataset:
+    """A stream's rows as a file, written once for one commit and limit; images of image folders go inside."""
+    from datasets import Dataset
+    from datasets.arrow_writer import ArrowWriter
+
+    key = hashlib.sha256(json.dumps([source.address, source.revision, config_name, split, limit]).encode()).hexdigest()
+    target = folder / f"{key[:32]}.arrow"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = _without_decoding(_load(path, source, config_name, split, streaming=True))
+        features = stream.features
+        if features is None:
+            features = stream._resolve_features().features
+        partial = target.with_suffix(".partial")
+        with ArrowWriter(path=str(partial), features=features) as writer:
+            for row in _embedded(itertools.islice(stream, limit), image_columns(features)):
+                writer.write(row)
+            writer.finalize()
+        partial.replace(target)
+    return Dataset.from_file(str(target))
+
+
+def _embedded(rows: Iterator[dict[str, Any]], columns: list[str]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        for column in columns:
+            value = row[column]
+            if value is not None and value.get("bytes") is None:
+                with contextlib.suppress(Unscorable):  # the row stays as it is: its scorer will say why
+                    row[column] = {"bytes": image_bytes(value), "path": Path(value["path"]).name}
+        yield row
