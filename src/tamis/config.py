@@ -143,7 +143,7 @@ def _convert(config_class: type, name: Any, value: Any, where: str | Path | None
     try:
         return _cast(kind, value)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{place}{name}: {value!r} is not accepted; expected {error or _say(kind)}") from error
+        raise ConfigError(f"{place}{name}: {value!r} is not accepted; expected {_say(kind)}") from error
 
 
 def _cast(kind: Any, value: Any) -> Any:

@@ -97,6 +97,17 @@ def publish_adapter(
         return _finish(folder, repo_id, "model", card, files, push=push, private=private)
 
 
+def show(run: Run, published: Published, *, load: list[str]) -> None:
+    """Where it is, and the lines that load it: what a user copies next."""
+    if published.url is None:
+        run.say(f"\nnot pushed (--push_to_hub does); the same files: {published.folder}")
+        return
+    run.say(f"\npublished {published.url} at {published.commit[:12]}\n")
+    run.say("from datasets import load_dataset")
+    for config in load:
+        run.say(f'load_dataset("{published.repo_id}", "{config}", split="train")')
+
+
 def _empty_folder(run: Run, kind: str, repo_id: str) -> Path:
     if not re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", repo_id) or ".." in repo_id:
         raise ValueError(f"hub id: {repo_id!r} is not accepted; expected OWNER/NAME")

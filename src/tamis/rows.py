@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,14 @@ def read_rows(
     streaming: bool = False,
     limit: int | None = None,
     id_column: str | None = None,
+    columns: list[str] | None = None,
     needs: tuple[str | None, ...] = (),
 ) -> tuple[Dataset, Source]:
     """The rows, each with a row_id, and their source.
 
     row_id is the column id_column names, else SPLIT-INDEX at the source's commit. Images stay as they are stored.
-    streaming reads no more of the Hub than `limit` asks for; what it read is kept under output_dir/rows.
+    streaming reads no more of the Hub than `limit` asks for; what it read is kept under output_dir/rows. columns reads
+    only these of a parquet dataset: without an image among them, no pixel is fetched.
     """
     refuse_embedded_elsewhere(path)
     source = run.from_main(pin(path, "dataset", revision) if run.is_main else None)
@@ -44,9 +47,9 @@ def read_rows(
     _allow_caches()
     with run.accelerator.main_process_first():  # one rank downloads, the others find it in the cache
         if streaming:
-            dataset = _streamed(path, source, config_name, split, limit, run.output_dir / "rows")
+            dataset = _streamed(path, source, config_name, split, columns, limit, run.output_dir / "rows")
         else:
-            dataset = _load(path, source, config_name, split, streaming=False)
+            dataset = _load(path, source, config_name, split, columns, streaming=False)
     if limit is not None:
         dataset = dataset.select(range(min(limit, len(dataset))))  # contiguous: makes no indices mapping
     if len(dataset) == 0:
@@ -57,13 +60,36 @@ def read_rows(
     return dataset, source
 
 
-def sample_rows(
-    path: str, source: Source, *, config_name: str | None, split: str, rows: int
-) -> tuple[list, int | None]:
-    """The first rows as they are stored, without reading more, and how many rows the split says it has."""
-    stream = _load(path, source, config_name, split, streaming=True)
-    total = stream.info.splits[split].num_examples if stream.info.splits and split in stream.info.splits else None
-    return list(itertools.islice(_without_decoding(stream), rows)), total
+@dataclass(frozen=True)
+class Extent:
+    """How large a split is, told without reading it; None where nothing says so."""
+
+    rows: int | None
+    download_bytes: int | None
+
+
+def extent(path: str, source: Source, *, config_name: str | None, split: str) -> Extent:
+    """Rows and bytes of a split, from its card, else from the footers of its parquet files."""
+    import fsspec
+    import pyarrow.parquet as pq
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(path, config_name, revision=None if source.local else source.revision)
+    files = [str(file) for file in (builder.config.data_files or {}).get(split, [])]
+    size = 0
+    for file in files:
+        filesystem, name = fsspec.url_to_fs(file)
+        size += filesystem.size(name) or 0
+    splits = builder.info.splits or {}
+    rows = splits[split].num_examples if split in splits else None
+    if not rows and files and all(file.endswith(".parquet") for file in files):
+        rows = 0
+        for file in files:
+            with fsspec.open(file, "rb") as opened:
+                rows += pq.read_metadata(opened).num_rows
+    elif not rows and source.local and files:
+        rows = sum(not file.endswith((".jsonl", ".csv", ".json")) for file in files) or None  # an image folder
+    return Extent(rows, 0 if source.local else size or None)
 
 
 def refuse_missing_columns(columns: list[str], needs: tuple[str | None, ...]) -> None:
@@ -124,9 +150,13 @@ def text(value: Any, *, longest: int) -> str:
     return value[:longest]
 
 
-def _load(path: str, source: Source, config_name: str | None, split: str, *, streaming: bool) -> Any:
+def _load(
+    path: str, source: Source, config_name: str | None, split: str, columns: list[str] | None, *, streaming: bool
+) -> Any:
     from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError
 
+    only = {"columns": columns} if columns else {}
     try:
         return load_dataset(
             path,
@@ -134,8 +164,9 @@ def _load(path: str, source: Source, config_name: str | None, split: str, *, str
             split=split,
             streaming=streaming,
             revision=None if source.local else source.revision,
+            **only,
         )
-    except ValueError as error:  # an unknown split or config: the library's message lists what there is
+    except (ValueError, DatasetNotFoundError) as error:  # unknown split or config: the message lists what there is
         raise ConfigError(f"dataset: {source.repo_id!r}: {error}") from error
 
 
@@ -157,17 +188,23 @@ def _without_decoding(stream: IterableDataset) -> IterableDataset:
 
 
 def _streamed(
-    path: str, source: Source, config_name: str | None, split: str, limit: int | None, folder: Path
+    path: str,
+    source: Source,
+    config_name: str | None,
+    split: str,
+    columns: list[str] | None,
+    limit: int | None,
+    folder: Path,
 ) -> Dataset:
     """A stream's rows as a file, written once for one commit and limit; images of image folders go inside."""
     from datasets import Dataset
     from datasets.arrow_writer import ArrowWriter
 
-    key = hashlib.sha256(json.dumps([source.address, source.revision, config_name, split, limit]).encode()).hexdigest()
-    target = folder / f"{key[:32]}.arrow"
+    asked = [source.address, source.revision, config_name, split, columns, limit]
+    target = folder / f"{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]}.arrow"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        stream = _without_decoding(_load(path, source, config_name, split, streaming=True))
+        stream = _without_decoding(_load(path, source, config_name, split, columns, streaming=True))
         features = stream.features
         if features is None:
             features = stream._resolve_features().features

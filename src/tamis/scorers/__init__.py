@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,12 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def build(settings: list[dict[str, Any]]) -> list[Scorer]:
-    """Scorers from `scorers:` of a YAML: each entry is {scorer: FILE, and that file's settings}."""
+def build(settings: list[dict[str, Any]], **columns: str | None) -> list[Scorer]:
+    """Scorers from `scorers:` of a YAML: each entry is {scorer: FILE, and that file's settings}.
+
+    columns (image_column=..., text_column=...) are the recipe's: a scorer that takes such a setting and is not given
+    one of its own reads the recipe's.
+    """
     scorers = []
     for position, entry in enumerate(settings):
         where = f"scorers[{position}]"
@@ -27,7 +32,9 @@ def build(settings: list[dict[str, Any]]) -> list[Scorer]:
             raise ConfigError(f"{where}: scorer: {name!r} is not accepted; expected one of {', '.join(names())}")
         # image_quality.py holds ImageQuality: one scorer a file, found by its name.
         scorer_class = getattr(importlib.import_module(f"tamis.scorers.{name}"), name.title().replace("_", ""))
-        scorers.append(from_values(scorer_class, entry, f"{where} ({name})"))
+        takes = {field.name for field in dataclasses.fields(scorer_class)}
+        shared = {key: column for key, column in columns.items() if key in takes and column is not None}
+        scorers.append(from_values(scorer_class, shared | entry, f"{where} ({name})"))
     taken = [scorer.name for scorer in scorers]
     for name in taken:
         if taken.count(name) > 1:

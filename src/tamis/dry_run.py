@@ -1,0 +1,107 @@
+"""What a whole run would take, measured on its first rows: rows, time, memory, disk, downloads."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tamis import models
+from tamis.scoring import attach_scores
+from tamis.sources import pin
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tamis.rows import Extent
+    from tamis.run import Run
+    from tamis.scoring import Scorer
+
+ROWS = 64
+
+
+def estimate(
+    sample: Dataset, scorers: list[Scorer], extent: Extent, *, run: Run, batch_size: int, limit: int | None
+) -> list[tuple[str, str]]:
+    """Scores the sample in a folder of its own and scales up; prints nothing, journals nothing that a run would use."""
+    total = min(extent.rows, limit) if extent.rows and limit else extent.rows or limit
+    lines = [("rows", f"{total:,}" if total else "unknown (the dataset does not say); figures are for 1,000 rows")]
+    scale = (total or 1000) / len(sample)
+    seconds, written, download = 0.0, 0, 0
+    with tempfile.TemporaryDirectory(prefix="tamis-dry-run-") as folder:
+        output_dir, run.output_dir = run.output_dir, Path(folder)
+        try:
+            for scorer in scorers:
+                attach_scores(sample, scorer, run=run, batch_size=batch_size)  # loads and warms up
+                cold = run.stages.pop()["seconds"]
+                warm = _timed(sample, scorer, run, batch_size)
+                seconds += warm * scale + max(0.0, cold - warm)
+                download += sum(_size_of(repo, revision) for repo, revision in scorer.models)
+                lines.append((scorer.name, f"{duration(warm * scale)} ({len(sample) / max(warm, 1e-9):,.0f} rows/s)"))
+            written = sum(path.stat().st_size for path in Path(folder).rglob("*.arrow"))
+        finally:
+            run.output_dir = output_dir
+    stored = sample.with_format("arrow")[:].nbytes
+    lines += [
+        ("time", f"{duration(seconds)} on {run.ranks} process(es), {run.accelerator.device.type}"),
+        ("memory", _peak_memory()),
+        ("disk", f"{size(written / 2 * scale)} of scores, {size(stored * scale)} of rows, as much again to publish"),
+        ("downloads", f"{size(extent.download_bytes)} of data, {size(download)} of models (less what is cached)"),
+    ]
+    return lines
+
+
+def _timed(sample: Dataset, scorer: Scorer, run: Run, batch_size: int) -> float:
+    """Seconds for the sample once the model is warm: under another fingerprint and folder nothing is reused."""
+    output_dir, run.output_dir = run.output_dir, run.output_dir / "warm"
+    try:
+        attach_scores(sample, scorer, run=run, batch_size=batch_size)
+        return run.stages.pop()["seconds"]
+    finally:
+        run.output_dir = output_dir
+
+
+def _size_of(repo: str, revision: str | None) -> int:
+    from huggingface_hub import HfApi
+
+    source = pin(repo, "model", revision)
+    if source.local:
+        return 0
+    info = HfApi().model_info(repo, revision=source.revision, files_metadata=True)
+    return sum(file.size or 0 for file in info.siblings if file.rfilename.endswith((".safetensors", ".json", ".txt")))
+
+
+def _peak_memory() -> str:
+    import torch
+
+    own = size(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    if models.device().type != "cuda":
+        return f"{own} a process at its peak"
+    return f"{own} a process, {size(torch.cuda.max_memory_allocated())} on the GPU, at its peak"
+
+
+def duration(seconds: float) -> str:
+    steps: list[tuple[float, Callable[[float], str]]] = [
+        (100, lambda s: f"{s:.1f} s"),
+        (6000, lambda s: f"{s / 60:.0f} min"),
+        (float("inf"), lambda s: f"{s / 3600:.1f} h"),
+    ]
+    return next(say(seconds) for limit, say in steps if seconds < limit)
+
+
+def size(count: float | None) -> str:
+    if count is None:
+        return "an unknown amount"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("TB is the last unit")
+
+
+def show(run: Run, lines: list[tuple[str, Any]]) -> None:
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        run.say(f"  {name.ljust(width)}  {value}")

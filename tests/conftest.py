@@ -1,0 +1,67 @@
+"""One embedded Hub for the whole session, started before any Hub library is imported (they read HF_ENDPOINT once)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tamis import localhub
+
+ROOT = Path(__file__).resolve().parent.parent
+_open = ExitStack()
+_hub: localhub.LiveHub
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails: CI has everything they need")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _hub
+    from tamis.tiny import seeds
+
+    folder = _open.enter_context(tempfile.TemporaryDirectory(prefix="tamis-tests-"))
+    _hub = _open.enter_context(localhub.live(Path(folder) / "hub", seeds=seeds()))
+    os.environ.clear()
+    os.environ.update(_hub.environment)
+    # Two cores: torch in the tests and the Hub's thread share them.
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _open.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and item.config.getoption("--no-skips") and "gpu" not in item.keywords:
+        report.outcome = "failed"
+        report.longrepr = f"skipped where no skip is allowed: {report.longrepr}"
+
+
+@pytest.fixture
+def hub() -> Iterator[localhub.LiveHub]:
+    """The session's Hub; faults armed by a test end with it."""
+    yield _hub
+    _hub.faults.clear()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[object]:
+    from tamis.run import Run
+
+    made = Run(tmp_path / "run")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def recipes() -> Path:
+    return ROOT / "recipes"

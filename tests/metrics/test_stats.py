@@ -1,0 +1,133 @@
+"""Intervals that cover, p-values that are uniform under the null, correlations that equal SciPy's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from tamis.metrics import stats
+
+
+def test_mean_counts_nulls_and_is_deterministic() -> None:
+    got = stats.mean([1.0, None, 3.0, math.nan], seed=1)
+    assert (got.value, got.n, got.nulls) == (2.0, 2, 2)
+    assert got == stats.mean([1.0, None, 3.0, math.nan], seed=1)
+    assert stats.mean([None, None]) == stats.Estimate(None, None, None, 0, 2)
+    assert stats.mean([]).n == 0
+
+
+def test_mean_interval_covers_the_truth() -> None:
+    draw = np.random.default_rng(0)
+    inside = 0
+    for trial in range(300):
+        got = stats.mean(draw.exponential(size=80).tolist(), seed=trial, draws=800)
+        inside += got.low <= 1.0 <= got.high
+    assert 0.89 <= inside / 300 <= 0.98  # 95 % nominal; a percentile bootstrap of a skewed mean falls a little short
+
+
+def test_clustered_intervals_cover_where_plain_ones_do_not() -> None:
+    draw = np.random.default_rng(1)
+    plain = clustered = 0
+    for trial in range(200):
+        groups = np.repeat(np.arange(30), 10)
+        values = (draw.normal(size=30)[groups] + 0.2 * draw.normal(size=300)).tolist()
+        a = stats.mean(values, seed=trial, draws=500)
+        b = stats.mean(values, groups=groups.tolist(), seed=trial, draws=500)
+        plain += a.low <= 0 <= a.high
+        clustered += b.low <= 0 <= b.high
+    assert plain / 200 < 0.65 and clustered / 200 > 0.87
+
+
+def test_one_group_has_no_interval() -> None:
+    got = stats.mean([1.0, 2.0, 3.0], groups=["a", "a", "a"])
+    assert (got.value, got.low, got.high) == (2.0, None, None)
+
+
+def test_large_samples_agree_with_the_bootstrap() -> None:
+    values = np.random.default_rng(2).gamma(2.0, size=stats.NORMAL_BEYOND).tolist()
+    slow = stats.mean(values, draws=1000)
+    fast = stats.mean([*values, float(np.mean(values))], draws=1000)
+    assert fast.low == pytest.approx(slow.low, rel=5e-3) and fast.high == pytest.approx(slow.high, rel=5e-3)
+
+
+def test_paired_uses_pairs_only() -> None:
+    a, b = [1.0, 2.0, None, 4.0, 6.0], [0.0, 1.0, 5.0, None, 5.0]
+    got = stats.paired(a, b)
+    assert (got.difference, got.n) == (1.0, 3)
+    assert got.p == pytest.approx(2 / 2**3)  # exact: only all signs alike reach the observed sum
+    with pytest.raises(ValueError, match="5 values against 4"):
+        stats.paired(a, b[:4])
+    assert stats.paired([None], [1.0]).p is None
+
+
+def test_paired_exact_p_equals_scipy() -> None:
+    draw = np.random.default_rng(3)
+    a, b = draw.normal(0.4, 1, 12), draw.normal(size=12)
+    expected = scipy_stats.permutation_test(
+        (a, b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert stats.paired(a.tolist(), b.tolist()).p == pytest.approx(expected)
+
+
+def test_p_values_are_uniform_when_nothing_differs() -> None:
+    draw = np.random.default_rng(4)
+    paired = [stats.paired(draw.normal(size=40).tolist(), draw.normal(size=40).tolist(), seed=t, draws=400).p
+              for t in range(300)]  # fmt: skip
+    unpaired = [stats.unpaired(draw.normal(size=30).tolist(), draw.normal(size=50).tolist(), seed=t, draws=400).p
+                for t in range(300)]  # fmt: skip
+    for found in (paired, unpaired):
+        assert scipy_stats.kstest(found, "uniform").pvalue > 0.001
+        assert 0.02 <= np.mean(np.asarray(found) <= 0.05) <= 0.09
+
+
+def test_a_real_difference_is_found_with_its_size() -> None:
+    draw = np.random.default_rng(5)
+    a, b = draw.normal(1.0, 1, 200), draw.normal(0.0, 1, 300)
+    got = stats.unpaired(a.tolist(), b.tolist())
+    assert got.p < 0.001 and got.low < 1.0 < got.high and got.n == 500
+    large = stats.unpaired(np.tile(a, 100).tolist(), np.tile(b, 100).tolist())
+    assert large.difference == pytest.approx(got.difference) and large.p < 1e-6
+    assert stats.unpaired([1.0], []).difference is None
+
+
+def test_paired_by_group_is_wider() -> None:
+    draw = np.random.default_rng(6)
+    groups = np.repeat(np.arange(20), 10)
+    a = (draw.normal(size=20)[groups] + draw.normal(0.1, 0.1, 200)).tolist()
+    b = [0.0] * 200
+    plain, grouped = stats.paired(a, b), stats.paired(a, b, groups=groups.tolist())
+    assert grouped.high - grouped.low > 2 * (plain.high - plain.low)
+    assert grouped.p > plain.p
+
+
+def test_correlations_equal_scipy_and_carry_intervals() -> None:
+    draw = np.random.default_rng(7)
+    x = draw.normal(size=60)
+    y = 0.6 * x + draw.normal(size=60)
+    y[:20] = np.round(y[:20])  # ties
+    line, rank = stats.pearson(x.tolist(), y.tolist()), stats.spearman(x.tolist(), y.tolist())
+    assert line.value == pytest.approx(scipy_stats.pearsonr(x, y).statistic)
+    assert rank.value == pytest.approx(scipy_stats.spearmanr(x, y).statistic)
+    exact = scipy_stats.pearsonr(x, y).confidence_interval()
+    assert line.low == pytest.approx(exact.low, abs=0.06) and line.high == pytest.approx(exact.high, abs=0.06)
+    assert rank.low < rank.value < rank.high
+
+
+def test_correlations_leave_out_pairs_with_a_null_and_refuse_constants() -> None:
+    got = stats.spearman([1.0, 2.0, None, 4.0, 5.0], [1.0, 3.0, 2.0, None, 9.0])
+    assert (got.value, got.n, got.nulls) == (1.0, 3, 2)
+    assert stats.pearson([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]).value is None
+    assert stats.pearson([1.0], [2.0]).value is None
+
+
+def test_grouped_correlation_is_wider_than_the_plain_one() -> None:
+    draw = np.random.default_rng(8)
+    groups = np.repeat(np.arange(12), 20)
+    x = draw.normal(size=12)[groups] + 0.1 * draw.normal(size=240)
+    y = draw.normal(size=12)[groups] + 0.1 * draw.normal(size=240)
+    plain = stats.pearson(x.tolist(), y.tolist(), draws=1000)
+    grouped = stats.pearson(x.tolist(), y.tolist(), groups=groups.tolist(), draws=1000)
+    assert grouped.high - grouped.low > 2 * (plain.high - plain.low)
