@@ -26,9 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     from tamis.tiny import seeds
 
     folder = _open.enter_context(tempfile.TemporaryDirectory(prefix="tamis-tests-"))
-    _hub = _open.enter_context(localhub.live(Path(folder) / "hub", seeds=seeds()))
+    _hub = _open.enter_context(localhub.live(Path(folder) / "hub"))
     os.environ.clear()
     os.environ.update(_hub.environment)
+    localhub.seed(_hub.store, seeds())  # writing the seeds imports Hub libraries: after the environment is set
     # Two cores: torch in the tests and the Hub's thread share them.
     os.environ.setdefault("OMP_NUM_THREADS", "2")
 

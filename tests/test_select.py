@@ -42,7 +42,9 @@ def test_top_k_is_exact_in_order_and_never_null(k: int) -> None:
     assert len(kept) == k
     assert positions == sorted(positions)
     assert all(value is not None and not math.isnan(value) for value in kept["score"])
-    left = [value for value, row in zip(dataset["score"], dataset["row_id"], strict=True) if row not in kept["row_id"][:]]
+    left = [
+        value for value, row in zip(dataset["score"], dataset["row_id"], strict=True) if row not in kept["row_id"][:]
+    ]
     best_left = max((value for value in left if value is not None and not math.isnan(value)), default=-1)
     assert k == 0 or min(kept["score"]) >= best_left
 
@@ -142,9 +144,7 @@ def test_threshold_and_band() -> None:
 
 
 def test_weighted_by_rank_and_raw() -> None:
-    dataset = Dataset.from_dict(
-        {"row_id": list("abcd"), "x": [0.20, 0.30, 0.25, None], "y": [10.0, 30.0, 20.0, 40.0]}
-    )
+    dataset = Dataset.from_dict({"row_id": list("abcd"), "x": [0.20, 0.30, 0.25, None], "y": [10.0, 30.0, 20.0, 40.0]})
     ranked = select.with_weighted(dataset, {"x": 1, "y": 1}, "score")["score"]
     assert ranked[:3] == pytest.approx([0.0, (1 + 2 / 3) / 2, (0.5 + 1 / 3) / 2])
     assert ranked[3] is None

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 
+ROWS_HASHED = 32
+
+
 class Journal:
     """Chunks of one scorer with one identity, in one folder."""
 
@@ -122,9 +125,14 @@ def content_hash(chunk: Dataset) -> str:
     """
     digest = _Digest()
     table = chunk.with_format("arrow")[:]
-    table = table.rename_columns([str(position) for position in range(table.num_columns)]).combine_chunks()
-    with pa.ipc.new_stream(pa.PythonFile(digest, mode="w"), table.schema.remove_metadata()) as stream:
-        stream.write_table(table.replace_schema_metadata(None))
+    schema = pa.schema([pa.field(str(position), field.type) for position, field in enumerate(table.schema)])
+    with pa.ipc.new_stream(pa.PythonFile(digest, mode="w"), schema) as stream:
+        for start in range(0, len(chunk), ROWS_HASHED):
+            # Taken, not sliced: a slice is written with what stands beside it in memory. A few rows at a time: a
+            # thousand photographs would not fit one Arrow array.
+            rows = pa.array(range(start, min(start + ROWS_HASHED, len(chunk))))
+            piece = pa.Table.from_arrays(table.take(rows).combine_chunks().columns, schema=schema)
+            stream.write_table(piece)
     for column in table.columns:
         for path in _paths_of(column):
             digest.write(f"\0{path}\0".encode())

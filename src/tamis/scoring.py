@@ -291,10 +291,10 @@ class _Engine:
                 raise
         else:
             return self._checked(scored, len(prepared))
-        half = len(prepared) // 2
-        self.batch_size = min(self.batch_size, half)
-        first, second = self._call(prepared[:half]), self._call(prepared[half:])
-        return {column: first[column] + second[column] for column in first}
+        size = len(prepared) // 2
+        self.batch_size = min(self.batch_size, size)
+        parts = [self._call(prepared[first : first + size]) for first in range(0, len(prepared), size)]
+        return {column: [value for part in parts for value in part[column]] for column in parts[0]}
 
     def _checked(self, scored: dict[str, list[Any]], rows: int) -> dict[str, list[Any]]:
         """Holds the scorer to its word: its columns, one value a row, no null without a reason, no NaN."""
@@ -323,10 +323,10 @@ def _costly_first(table: pa.Table, bucket_by: str | None) -> np.ndarray:
     """Rows of like cost side by side, so that little is padded; the largest first, so that memory fails at once."""
     if bucket_by is None:
         return np.arange(table.num_rows)
-    column = table[bucket_by].combine_chunks()
+    column = table[bucket_by]
     if pa.types.is_struct(column.type):
-        column = column.field("bytes")
-    lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+        column = pc.struct_field(column, "bytes")
+    lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy()
     return np.argsort(-lengths.astype(np.int64), kind="stable")
 
 
