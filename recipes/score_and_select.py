@@ -138,10 +138,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # Nothing is trained here. What the selection bought is measured on the scores, the selecting one among them.
     measured = [column for scorer in scoring for column in scorer.columns] + [*(config.weights or {}), by]
     measured = arms.numeric(pool, measured)
-    everyone = {"full": pool} | subsets
-    metrics = {name: arms.aggregate(rows, measured, seed=config.seed) for name, rows in everyone.items()}
+    metrics = {
+        name: arms.aggregate(subset, measured, seed=config.seed) for name, subset in {"full": pool, **subsets}.items()
+    }
     comparisons = [
-        arms.compare_unpaired(best, other, everyone, column, seed=config.seed)
+        arms.compare(best, other, pool, column, seed=config.seed)
         for other in (drawn, worst, "full")
         for column in measured
     ]
@@ -175,6 +176,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             image_column=config.image_column,
             text_column=config.text_column,
             per=config.per,
+            deduplicated=bool(config.deduplicate),
         )
         pictures = curation.pictures()
         page = curation.page(pictures)

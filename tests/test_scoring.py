@@ -216,7 +216,7 @@ def test_a_scorer_that_breaks_its_word_stops_the_run(run: Run, how: str, said: s
     dataset = Dataset.from_dict({"text": ["abc"] * 16})
     with pytest.raises(RuntimeError, match=said):
         attach_scores(dataset, Broken(how=how), run=run, batch_size=8)
-    assert not [path for path in run.journal_dir.rglob("*.arrow")]
+    assert not list(run.journal_dir.rglob("*.arrow"))
 
 
 def test_nulls_from_the_model_have_reasons_and_are_counted(run: Run) -> None:

@@ -14,7 +14,7 @@ from tamis.images import Unscorable
 
 
 def note(what: str) -> None:
-    """One line in the file that TAMIS_TEST_NOTES names: appended whole, so that ranks and killed children can share it."""
+    """One line in the file that TAMIS_TEST_NOTES names, appended whole: ranks and killed children share it."""
     if path := os.environ.get("TAMIS_TEST_NOTES"):
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, f"{what}\n".encode())

@@ -37,10 +37,10 @@ def aggregate(dataset: Dataset, columns: Sequence[str], *, seed: int) -> dict[st
     return {column: asdict(stats.mean(_values(dataset, column), seed=seed)) for column in columns}
 
 
-def compare_unpaired(a: str, b: str, subsets: dict[str, Dataset], column: str, *, seed: int) -> dict[str, Any]:
-    """Arm a against arm b in one column. They hold different rows, so means are compared, not pairs."""
-    values = [_values(subsets[name], column) for name in (a, b)]
-    return {"a": a, "b": b, "metric": column, **asdict(stats.unpaired(*values, seed=seed))}
+def compare(a: str, b: str, pool: Dataset, column: str, *, seed: int) -> dict[str, Any]:
+    """Arm a against arm b, subsets of the pool that may share rows, in one column; `full` is the pool itself."""
+    members = [np.asarray([name == "full" or name in arms for arms in pool["arms"]]) for name in (a, b)]
+    return {"a": a, "b": b, "metric": column, **asdict(stats.subsets(_values(pool, column), *members, seed=seed))}
 
 
 def show(run: Run, metrics: dict[str, dict[str, dict[str, Any]]], columns: Sequence[str]) -> None:

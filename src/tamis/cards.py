@@ -115,7 +115,7 @@ def derived_licence(sources: Iterable[Source]) -> tuple[str, str]:
         return "unknown", f"{', '.join(unknown)} states no licence, so neither can what is made of it."
     stated = {source.licence for source in sources}
     if len(stated) == 1:
-        return stated.pop(), f"As {', '.join(source.address for source in sources)}."
+        return stated.pop(), f"That of {', '.join(source.address for source in sources)}."
     strictness = {licence: rank for rank, group in enumerate(LICENCES) for licence in group}
     strange = sorted(stated - set(strictness))
     together = ", ".join(f"{source.address} ({source.licence})" for source in sources)
@@ -131,7 +131,7 @@ def sources_table(sources: Iterable[dict[str, Any]]) -> Markdown:
         (
             [
                 source["repo_type"],
-                code(source["repo_id"]) + (Markdown(" (local folder)") if source["local"] else ""),
+                Markdown(code(source["repo_id"]) + (" (local folder)" if source["local"] else "")),
                 code(source["revision"][:12]),
                 source["licence"] or "not stated",
                 number(source["rows"]),

@@ -42,6 +42,7 @@ class Curation:
     image_column: str | None = None
     text_column: str | None = None
     per: str | None = None
+    deduplicated: bool = False
 
     @property
     def kept_name(self) -> str:
@@ -129,10 +130,11 @@ class Curation:
                 [[cards.code(c), *(cards.interval(Estimate(**arms[a][c])) for a in arms)] for c in self.measured],
             ),
             "comparisons": cards.table(["score", "against", "difference of means"], self._differences(cards.code)),
-            "columns": cards.table(["columns", "what they mean"], [_explained(scorer) for scorer in self.scorers]),
+            "columns": cards.Markdown("\n\n".join(_explained(scorer) for scorer in self.scorers)),
             "nulls": cards.nulls_table(self.results["nulls"], len(self.pool)),
             "mixture": cards.table(MIXTURE, self.mixture) if self.mixture else None,
             "per": cards.code(self.per) if self.per else None,
+            "deduplicated": self.deduplicated,
             "pictures": self.image_column is not None,
             "query": cards.fenced(self.query, "sql") if self.query else None,
             "sources": cards.sources_table(self.results["sources"]),
@@ -181,9 +183,10 @@ def _meaning(name: str, by: str) -> str:
     }.get(kind, f"the kept rows, by {by}")
 
 
-def _explained(scorer: Scorer) -> list[Any]:
-    columns = cards.Markdown(", ".join(cards.code(column) for column in scorer.columns))
-    return [columns, cards.escape(inspect.cleandoc(type(scorer).__doc__ or ""), longest=1500)]
+def _explained(scorer: Scorer) -> str:
+    """What the scorer's own docstring says, under the names its columns have here."""
+    words = inspect.cleandoc(type(scorer).__doc__ or "").replace("NAME_", f"{scorer.name}_")
+    return f"### {scorer.name}\n\n{words}"
 
 
 def selection_query(

@@ -100,6 +100,8 @@ def refuse_missing_columns(columns: list[str], needs: tuple[str | None, ...]) ->
 
 def with_row_id(dataset: Dataset, split: str, id_column: str | None) -> Dataset:
     """The dataset with row_id as its first column, as text; duplicate or null ids are refused by example."""
+    from datasets import Value
+
     if id_column is None and "row_id" in dataset.column_names:
         id_column = "row_id"
     if id_column is None:
@@ -113,7 +115,8 @@ def with_row_id(dataset: Dataset, split: str, id_column: str | None) -> Dataset:
             twice = next(value for position, value in enumerate(ids) if value in set(ids[:position]))
             raise ConfigError(f"id_column: {id_column!r} holds {twice!r} more than once; row ids must differ")
         if id_column == "row_id":
-            dataset = dataset.remove_columns("row_id")
+            others = [column for column in dataset.column_names if column != "row_id"]
+            return dataset.cast_column("row_id", Value("string")).select_columns(["row_id", *others])
     # The fingerprint is told, not hashed from the column: hashing 100,000 strings by pickle takes longer than scoring.
     named = f"{dataset._fingerprint}row_id{id_column}{split}"
     fingerprint = hashlib.sha256(named.encode()).hexdigest()[:16]

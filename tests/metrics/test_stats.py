@@ -74,23 +74,56 @@ def test_paired_exact_p_equals_scipy() -> None:
 
 def test_p_values_are_uniform_when_nothing_differs() -> None:
     draw = np.random.default_rng(4)
-    paired = [stats.paired(draw.normal(size=40).tolist(), draw.normal(size=40).tolist(), seed=t, draws=400).p
-              for t in range(300)]  # fmt: skip
-    unpaired = [stats.unpaired(draw.normal(size=30).tolist(), draw.normal(size=50).tolist(), seed=t, draws=400).p
-                for t in range(300)]  # fmt: skip
-    for found in (paired, unpaired):
+    paired, apart, inside, crossing = [], [], [], []
+    for trial in range(300):
+        settings = {"seed": trial, "draws": 400}
+        paired.append(stats.paired(draw.normal(size=40).tolist(), draw.normal(size=40).tolist(), **settings).p)
+        values = draw.normal(size=80).tolist()
+        rows = np.arange(80)
+        apart.append(stats.subsets(values, rows < 30, rows >= 30, **settings).p)
+        inside.append(stats.subsets(values, rows < 20, rows >= 0, **settings).p)
+        crossing.append(stats.subsets(values, rows < 40, (rows >= 25) & (rows < 65), **settings).p)
+    for found in (paired, apart, inside, crossing):
         assert scipy_stats.kstest(found, "uniform").pvalue > 0.001
         assert 0.02 <= np.mean(np.asarray(found) <= 0.05) <= 0.09
 
 
+def test_intervals_of_overlapping_subsets_cover() -> None:
+    draw = np.random.default_rng(9)
+    rows = np.arange(120)
+    a, b = rows < 60, (rows >= 40) & (rows < 100)
+    truth = 0.5 - 20 / 60 * 0.5  # a's rows are 0.5 higher; a third of b's rows are a's
+    inside = 0
+    for trial in range(300):
+        values = (draw.normal(size=120) + 0.5 * a).tolist()
+        got = stats.subsets(values, a, b, seed=trial, draws=500)
+        inside += got.low <= truth <= got.high
+    assert 0.90 <= inside / 300 <= 0.985
+
+
 def test_a_real_difference_is_found_with_its_size() -> None:
     draw = np.random.default_rng(5)
-    a, b = draw.normal(1.0, 1, 200), draw.normal(0.0, 1, 300)
-    got = stats.unpaired(a.tolist(), b.tolist())
+    values = np.concatenate([draw.normal(1.0, 1, 200), draw.normal(0.0, 1, 300)])
+    a = np.arange(500) < 200
+    got = stats.subsets(values.tolist(), a, ~a)
     assert got.p < 0.001 and got.low < 1.0 < got.high and got.n == 500
-    large = stats.unpaired(np.tile(a, 100).tolist(), np.tile(b, 100).tolist())
-    assert large.difference == pytest.approx(got.difference) and large.p < 1e-6
-    assert stats.unpaired([1.0], []).difference is None
+    assert got.difference == pytest.approx(values[a].mean() - values[~a].mean())
+    assert stats.subsets(values.tolist(), a, np.zeros(500, bool)).difference is None
+    null = stats.subsets([None, 1.0, 2.0, None], [True, True, False, False], [False, False, True, True])
+    assert (null.difference, null.n) == (-1.0, 2)
+
+
+def test_many_rows_agree_with_the_bootstrap() -> None:
+    draw = np.random.default_rng(10)
+    n = stats.NORMAL_BEYOND
+    values = draw.gamma(2.0, size=n + 1)
+    a, b = draw.random(n + 1) < 0.02, draw.random(n + 1) < 0.02
+    union = int((a | b).sum())
+    assert union < n
+    slow = stats.subsets(values.tolist(), a, b, draws=2000)
+    fast = stats._normal_difference(values[a | b], a[a | b].astype(float), b[a | b].astype(float), slow.difference)
+    assert fast.low == pytest.approx(slow.low, abs=0.02) and fast.high == pytest.approx(slow.high, abs=0.02)
+    assert fast.p == pytest.approx(slow.p, abs=0.05)
 
 
 def test_paired_by_group_is_wider() -> None:

@@ -73,30 +73,43 @@ def paired(
     return Comparison(float(numbers.mean()), low, high, _sign_flip_p(numbers, labels, seed, draws), len(numbers))
 
 
-def unpaired(a: Sequence[float | None], b: Sequence[float | None], *, seed: int = 0, draws: int = DRAWS) -> Comparison:
-    """Two arms on different rows: interval of the difference of means, permutation test of the labels. n: both."""
-    first, _, _ = _usable(a, None)
-    second, _, _ = _usable(b, None)
-    n = len(first) + len(second)
-    if len(first) == 0 or len(second) == 0:
-        return Comparison(None, None, None, None, n)
-    difference = float(first.mean() - second.mean())
-    if n > NORMAL_BEYOND:
-        return _normal_difference(first, second, difference)
+def subsets(
+    values: Sequence[float | None],
+    in_a: Sequence[bool],
+    in_b: Sequence[bool],
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Comparison:
+    """Mean of subset a minus mean of subset b of one pool; a row may be in both, as in a random draw and a top-k.
+
+    Interval: bootstrap of the rows in either, each with its memberships, so that shared rows move both means. p:
+    memberships shuffled among those rows, sizes and overlap kept: would subsets drawn blindly differ as much? n: rows
+    in either that have a value.
+    """
+    numbers, a, b = _as_floats(values), np.asarray(in_a, dtype=bool), np.asarray(in_b, dtype=bool)
+    rows = (a | b) & ~np.isnan(numbers)
+    numbers, a, b = numbers[rows], a[rows].astype(np.float64), b[rows].astype(np.float64)
+    if not a.any() or not b.any():
+        return Comparison(None, None, None, None, len(numbers))
+    # The difference of means is one weighted sum, and so is that of every shuffle.
+    weights = a / a.sum() - b / b.sum()
+    difference = float(numbers @ weights)
+    if len(numbers) > NORMAL_BEYOND:
+        return _normal_difference(numbers, a, b, difference)
     generator = np.random.default_rng(seed)
-    spread = _resampled_means(first, generator, draws) - _resampled_means(second, generator, draws)
-    low, high = _percentiles(spread)
-    together = np.concatenate([first, second])
-    # Sums of a random len(first) of the pooled rows, without replacement: shuffled in slices.
-    extreme, done = 0, 0
+    spread, extreme, done = [], 0, 0
     while done < draws:
-        step = min(draws - done, max(1, SLICE_VALUES // n))
-        order = generator.random((step, n)).argpartition(len(first) - 1, axis=1)[:, : len(first)]
-        sums = together[order].sum(axis=1)
-        drawn = sums / len(first) - (together.sum() - sums) / len(second)
-        extreme += int((np.abs(drawn) >= abs(difference) - 1e-12).sum())
+        step = min(draws - done, max(1, SLICE_VALUES // len(numbers)))
+        drawn = generator.integers(0, len(numbers), size=(step, len(numbers)))
+        with np.errstate(invalid="ignore"):  # a draw without any row of a small subset is left out
+            means = [(numbers[drawn] * arm[drawn]).sum(axis=1) / arm[drawn].sum(axis=1) for arm in (a, b)]
+        spread.append(means[0] - means[1])
+        shuffled = generator.permuted(np.broadcast_to(weights, (step, len(weights))), axis=1)
+        extreme += int((np.abs(shuffled @ numbers) >= abs(difference) - 1e-12).sum())
         done += step
-    return Comparison(difference, low, high, (extreme + 1) / (draws + 1), n)
+    low, high = _percentiles(np.concatenate(spread))
+    return Comparison(difference, low, high, (extreme + 1) / (draws + 1), len(numbers))
 
 
 def pearson(
@@ -200,13 +213,16 @@ def _mean_interval(
     return _percentiles(np.concatenate(means))
 
 
-def _normal_difference(first: np.ndarray, second: np.ndarray, difference: float) -> Comparison:
+def _normal_difference(numbers: np.ndarray, a: np.ndarray, b: np.ndarray, difference: float) -> Comparison:
+    """The same for many rows: the interval by each row's influence, p by the variance of a blind shuffle."""
     from scipy.stats import norm
 
-    error = float(np.sqrt(first.var(ddof=1) / len(first) + second.var(ddof=1) / len(second)))
-    reach = NORMAL_REACH * error
-    p = float(2 * norm.sf(abs(difference) / error)) if error else float(difference == 0)
-    return Comparison(difference, difference - reach, difference + reach, p, len(first) + len(second))
+    influence = [arm * (numbers - numbers @ arm / arm.sum()) / arm.sum() for arm in (a, b)]
+    reach = NORMAL_REACH * float(np.sqrt(((influence[0] - influence[1]) ** 2).sum()))
+    weights = a / a.sum() - b / b.sum()
+    blind = float(np.sqrt(numbers.var(ddof=1) * ((weights - weights.mean()) ** 2).sum()))
+    p = float(2 * norm.sf(abs(difference) / blind)) if blind else 1.0
+    return Comparison(difference, difference - reach, difference + reach, p, len(numbers))
 
 
 def _resampled_means(numbers: np.ndarray, generator: np.random.Generator, draws: int) -> np.ndarray:

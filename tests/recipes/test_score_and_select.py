@@ -1,0 +1,300 @@
+"""score_and_select through its command line, against the embedded Hub: what it publishes is what it says."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from datasets import Dataset, Features, Image, Value, load_dataset
+from huggingface_hub import HfApi
+from PIL import Image as Pictures
+from test_rows import finevision
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = str(ROOT / "recipes" / "score_and_select.tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def main() -> Any:
+    spec = importlib.util.spec_from_file_location("score_and_select", ROOT / "recipes" / "score_and_select.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["score_and_select"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture(scope="module")
+def tiny(main: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
+    """The quickstart's run, on a quarter of its rows."""
+    import contextlib
+    import io
+
+    folder = tmp_path_factory.mktemp("tiny")
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        results = main(["--config", TINY, "--limit", "200", "--k", "50", "--output_dir", str(folder)])
+    return folder, results, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def unpushed(main: Any, tiny: tuple, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run in another folder, published nowhere."""
+    folder = tmp_path_factory.mktemp("unpushed")
+    main(["--config", TINY, "--limit", "200", "--k", "50", "--output_dir", str(folder), "--no_push_to_hub"])
+    return folder
+
+
+def published_files(output_dir: Path) -> dict[str, bytes]:
+    folder = output_dir / "hub" / "datasets" / "me" / "scenes-curated"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_ends_with_addresses_and_lines_that_load(tiny: tuple, hub: Any) -> None:
+    folder, _, said = tiny
+    assert f"published {hub.url}/datasets/me/scenes-curated at " in said
+    assert said.rstrip().endswith(str(folder / "results.json"))
+    lines = "\n".join(line for line in said.splitlines() if line.startswith(("from datasets", "load_dataset(")))
+    assert lines.count("load_dataset(") == 2
+    names: dict[str, Any] = {}
+    exec(lines.replace("\nload_dataset(", "\nrows = load_dataset("), names)
+    assert len(names["rows"]) == 50
+
+
+def test_the_pool_is_whole_and_the_subset_is_its_best(tiny: tuple) -> None:
+    pool = load_dataset("me/scenes-curated", "scores", split="train")
+    kept = load_dataset("me/scenes-curated", "top-50", split="train")
+    source = load_dataset("tiny/scenes", split="train").select(range(200))
+    assert pool["row_id"][:] == source["id"][:] and pool["caption"][:] == source["caption"][:]
+    assert [row for row, arms in zip(pool["row_id"], pool["arms"], strict=True) if "top-50" in arms] == kept["row_id"][
+        :
+    ]
+    assert kept[0]["image"].size[0] in range(80, 113)
+    groups = kept["near_duplicate_group"][:]
+    assert len(set(groups)) == len(groups)
+    assert np.mean(kept["image_quality_overall"]) > np.mean(pool["image_quality_overall"])
+    defects = {"blurred", "noisy", "dark"}
+    share = [np.mean([d in defects for d in rows["defect"]]) for rows in (kept, pool)]
+    assert share[0] < share[1] / 3  # what the scores are for: they never saw the column
+
+
+def test_the_code_on_the_card_runs(tiny: tuple) -> None:
+    card = Path(HfApi().hf_hub_download("me/scenes-curated", "README.md", repo_type="dataset")).read_text()
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL).group(1)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["again"]["row_id"][:] == names["kept"]["row_id"][:]
+
+
+def test_the_query_on_the_card_cuts_the_same_rows(tiny: tuple) -> None:
+    folder, _, _ = tiny
+    published = folder / "hub" / "datasets" / "me" / "scenes-curated"
+    card = (published / "README.md").read_text()
+    query = re.search(r"```sql\n(.*?)```", card, re.DOTALL).group(1)
+    query = query.replace("hf://datasets/me/scenes-curated", str(published))  # DuckDB's hf:// knows the real Hub only
+    found = {row for (row,) in duckdb.sql(query).fetchall()}
+    assert found == set(load_dataset("me/scenes-curated", "top-50", split="train")["row_id"])
+
+
+def test_results_have_the_form_that_all_recipes_share(tiny: tuple) -> None:
+    folder, results, _ = tiny
+    written = json.loads((folder / "results.json").read_text())
+    assert written == json.loads(json.dumps(results))
+    assert set(written) >= {"recipe", "config", "sources", "arms", "comparisons", "nulls", "stages"}
+    assert list(written["arms"]) == ["full", "top-50", "random-50", "bottom-50"]
+    metric = written["arms"]["top-50"]["image_quality_overall"]
+    assert set(metric) == {"value", "low", "high", "n", "nulls"} and metric["n"] == 50
+    assert metric["low"] < metric["value"] < metric["high"]
+    assert {"a", "b", "metric", "difference", "low", "high", "p", "n"} == set(written["comparisons"][0])
+    assert [stage["name"] for stage in written["stages"]] == [
+        "read", "score image_quality", "score duplicates", "publish",
+    ]  # fmt: skip
+    assert written["sources"][0]["repo_id"] == "tiny/scenes" and len(written["sources"][0]["revision"]) == 40
+
+
+def test_no_secret_and_no_path_in_anything_written(tiny: tuple, hub: Any) -> None:
+    folder, _, said = tiny
+    texts = [path.read_text() for path in (folder / "hub").rglob("*") if path.suffix in (".md", ".html")]
+    assert len(texts) == 2
+    for text in [*texts, said]:
+        assert hub.token not in text
+    for text in texts:
+        assert str(folder) not in text and str(Path.home()) + "/" not in text and str(ROOT) not in text
+
+
+def test_the_report_is_one_file_without_scripts(tiny: tuple) -> None:
+    page = (tiny[0] / "report.html").read_text()
+    assert "<script" not in page and "http" not in page.replace("http-equiv", "")
+    assert page.count("data:image/") > 20 and "best kept" in page and "first dropped" in page
+
+
+def test_without_a_push_the_same_bytes_land_in_a_folder(tiny: tuple, unpushed: Path) -> None:
+    here, pushed = published_files(unpushed), published_files(tiny[0])
+    assert here.keys() == pushed.keys()
+    assert [name for name in here if here[name] != pushed[name]] == []
+    revision = HfApi().dataset_info("me/scenes-curated").sha
+    for name, content in here.items():
+        there = HfApi().hf_hub_download("me/scenes-curated", name, repo_type="dataset", revision=revision)
+        assert Path(there).read_bytes() == content
+
+
+def test_a_second_run_scores_nothing_and_refreshes_the_card(main: Any, tiny: tuple, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(tiny[0], folder)
+    results = main(["--config", TINY, "--limit", "200", "--k", "40", "--output_dir", str(folder)])
+    scored = [stage for stage in results["stages"] if stage["name"].startswith("score ")]
+    assert all(stage["chunks_computed"] == 0 for stage in scored)
+    card = Path(HfApi().hf_hub_download("me/scenes-curated", "README.md", repo_type="dataset")).read_text()
+    assert "top-40" in card and "top-50" not in card
+    files = HfApi().list_repo_files("me/scenes-curated", repo_type="dataset")
+    assert not any("top-50" in name for name in files)
+
+
+def test_a_dry_run_measures_and_publishes_nothing(main: Any, hub: Any, tmp_path: Path, capsys: Any) -> None:
+    before = len(hub.requests)
+    main(["--config", TINY, "--output_dir", str(tmp_path), "--dry_run", "--hub_dataset_id", "me/never"])
+    said = capsys.readouterr().out
+    for name in ("rows", "time", "memory", "disk", "downloads"):
+        assert re.search(rf"^  {name} ", said, re.MULTILINE), said
+    assert re.search(r"rows +800\b", said)
+    assert not HfApi().repo_exists("me/never", repo_type="dataset")
+    assert all(request.method in ("GET", "HEAD") for request in hub.requests[before:])
+    assert not (tmp_path / "hub").exists() and not (tmp_path / "journal").exists()
+
+
+def _scores(folder: Path, rows: int = 60) -> Path:
+    """A local dataset that comes with scores of its own: no scorer is needed to try a way of selecting."""
+    draw = np.random.default_rng(0)
+    folder.mkdir()
+    Dataset.from_dict(
+        {
+            "text": [f"row {i}" for i in range(rows)],
+            "quality": draw.random(rows).tolist(),
+            "source": draw.choice(["a", "b"], rows).tolist(),
+            "vector": draw.normal(size=(rows, 4)).tolist(),
+        }
+    ).to_parquet(str(folder / "train.parquet"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("way", "arm", "rows"),
+    [
+        (["--k", "7"], "top-7", 7),
+        (["--fraction", "0.1", "--per", "source"], "top-10pct", 6),
+        (["--threshold", "0.5"], "above-", None),
+        (["--band", "[0.5, 0.9]"], "band-24", 24),
+        (["--k", "7", "--diverse", "vector"], "diverse-7", 7),
+    ],
+)
+def test_every_way_of_selecting(main: Any, tmp_path: Path, way: list, arm: str, rows: int | None) -> None:
+    data = _scores(tmp_path / "set")
+    out = tmp_path / "out"
+    results = main(["--dataset", str(data), "--select_by", "quality", *way, "--output_dir", str(out)])
+    name = list(results["arms"])[1]
+    assert name.startswith(arm)
+    published = out / "hub" / "datasets" / "your-name" / "set-curated"
+    kept = Dataset.from_parquet(str(published / "data" / name / "train-00000-of-00001.parquet"))
+    assert rows is None or len(kept) == rows
+    assert rows is not None or min(kept["quality"]) >= 0.5
+    card = (published / "README.md").read_text()
+    assert ("no single query says" in card) == ("--diverse" in way)
+    assert str(tmp_path) not in card and "local folder" in card and "license: unknown" in card
+
+
+def test_weights_over_published_ratings(main: Any, tmp_path: Path) -> None:
+    """FineVision's form: no scorer, no pixel; the mean of its four ratings selects within each source."""
+    (tmp_path / "set").mkdir()
+    finevision(40).to_parquet(str(tmp_path / "set" / "train.parquet"))
+    config = str(ROOT / "recipes" / "score_and_select.finevision.yaml")
+    arguments = ["--config", config, "--dataset", str(tmp_path / "set"), "--dataset_config", "default"]
+    results = main([*arguments, "--output_dir", str(tmp_path / "out")])
+    full, top = results["arms"]["full"], results["arms"]["top-10pct"]
+    assert top["score"]["value"] > full["score"]["value"] and top["score"]["n"] == 4
+    pool = next((tmp_path / "out" / "hub").rglob("data/scores/*.parquet"))
+    assert "images" not in Dataset.from_parquet(str(pool)).column_names
+
+
+def test_bad_rows_are_published_with_their_reasons(main: Any, tmp_path: Path) -> None:
+    """A pool with every kind of bad image: all rows stay, each with a score or a reason, none of those is kept."""
+    from io import BytesIO
+
+    good = BytesIO()
+    Pictures.effect_noise((64, 64), 60).convert("RGB").save(good, "JPEG")
+    cells = [{"bytes": good.getvalue(), "path": None}] * 6 + [
+        {"bytes": good.getvalue()[:300], "path": None},
+        {"bytes": b"", "path": "zero.jpg"},
+        {"bytes": b"no image", "path": None},
+        {"bytes": None, "path": "https://example.org/cat.jpg"},
+        {"bytes": None, "path": "/etc/hostname"},
+        None,
+    ]
+    texts = ["a good picture"] * 6 + [None, "", "x" * 1_000_000, "صورة", "six", "seven"]
+    (tmp_path / "set").mkdir()
+    features = Features({"image": Image(decode=False), "caption": Value("string")})
+    dataset = Dataset.from_dict({"image": cells, "caption": texts}, features=features)
+    # to_parquet would go and ask example.org how large its cat is.
+    pq.write_table(dataset.data.table, tmp_path / "set" / "train.parquet")
+    arguments = ["--dataset", str(tmp_path / "set"), "--image_column", "image", "--text_column", "caption"]
+    scoring = ["--scorers", "{scorer: image_quality}", "--select_by", "image_quality_sharpness", "--k", "4"]
+    results = main([*arguments, *scoring, "--output_dir", str(tmp_path / "out")])
+    reasons = results["nulls"]["image_quality_sharpness"]
+    assert sum(reasons.values()) == 6 and len(reasons) == 6
+    pool = Dataset.from_parquet(str(next((tmp_path / "out" / "hub").rglob("data/scores/*.parquet"))))
+    assert len(pool) == 12
+    assert all((row["image_quality_sharpness"] is None) == bool(row["image_quality_error"]) for row in pool)
+    card = next((tmp_path / "out" / "hub").rglob("README.md")).read_text()
+    assert all(reason.split(";")[0] in card.replace("\\", "") for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--dataset", "tiny/scenes", "--k", "3"], "select_by, weights: give one of them"),
+        (["--dataset", "tiny/scenes", "--select_by", "x"], "k, fraction, threshold, band: give one of them"),
+        (["--dataset", "tiny/scenes", "--select_by", "x", "--k", "3", "--per", "a", "--diverse", "v"], "diverse:"),
+        (["--config", TINY, "--hub_dataset_id", ""], "hub_dataset_id: needed"),
+        (["--config", TINY, "--image_column", "picture"], "column 'picture' is not in the dataset; it has: id, image"),
+        (["--config", TINY, "--k", "9000"], "k: 9000 rows of 'image_quality_overall' were asked for"),
+        (["--config", TINY, "--scorers", "{scorer: clipp}"], "'clipp' is not accepted; expected one of clip, dup"),
+        (
+            ["--config", TINY, "--scorers", "{scorer: duplicates, size: 9}"],
+            "scorers[0] (duplicates): unknown key 'size'",
+        ),
+        (["--config", TINY, "--split", "test"], "test"),
+        (["--config", TINY, "--select_by", "caption"], "'caption' is string, not a number"),
+    ],
+)
+def test_wrong_settings_end_in_one_line(tmp_path: Path, main: Any, capsys: Any, arguments: list, said: str) -> None:
+    from tamis.config import plain_errors
+
+    with pytest.raises(SystemExit) as stop, plain_errors():
+        main([*arguments, "--limit", "20", "--output_dir", str(tmp_path)])
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_two_ranks_publish_what_one_publishes(unpushed: Path, tmp_path: Path) -> None:
+    """The real launcher, two processes on the CPU, against the bytes of the one-process run."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
+    launch += [str(ROOT / "accelerate_configs" / "multi_gpu.yaml"), "--num_processes", "2"]
+    recipe = [str(ROOT / "recipes" / "score_and_select.py"), "--config", TINY, "--limit", "200", "--k", "50"]
+    options = ["--output_dir", str(tmp_path), "--no_push_to_hub"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    got = subprocess.run([*launch, *recipe, *options], env=environment, capture_output=True, text=True, check=False)
+    assert got.returncode == 0, got.stderr[-3000:]
+    assert got.stdout.count("results.json") == 1  # one rank speaks
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert all(stage["ranks"] == 2 for stage in results["stages"] if stage["name"].startswith("score "))
+    one, two = published_files(unpushed), published_files(tmp_path)
+    assert [name for name in one if one[name] != two[name]] == []

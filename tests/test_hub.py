@@ -1,0 +1,162 @@
+"""Publishing: one commit, whole or not at all; a busy, failing or moving Hub is met; nothing private leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset, Features, Image, Value, load_dataset
+from huggingface_hub import HfApi
+
+from tamis import hub as publishing
+from tamis.cards import Card
+from tamis.run import Run
+
+PNG = None
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    path = tmp_path / "card.md.jinja"
+    path.write_text("---\n{{ metadata }}---\n# {{ title }}\n")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waited: list[float] = []
+    monkeypatch.setattr("tamis.hub.time.sleep", waited.append)
+    return waited
+
+
+def table(rows: int = 30, tag: str = "a") -> Dataset:
+    return Dataset.from_dict(
+        {"row_id": [f"train-{i}" for i in range(rows)], "text": [f"{tag}{i}" for i in range(rows)]}
+    )
+
+
+def publish(run: Run, template: Path, repo: str, configs: dict[str, Dataset], **files: Any) -> publishing.Published:
+    card = Card(template, {"license": "mit"}, {"title": "A set"})
+    return publishing.publish_dataset(
+        run, repo, configs, card, {"pictures/a.txt": "first", **files}, push=True, private=False
+    )
+
+
+def test_everything_is_one_commit_and_loads(run: Run, hub: Any, template: Path) -> None:
+    before = len(hub.requests)
+    published = publish(run, template, "me/one-commit", {"scores": table(), "top-5": table(5)})
+    posts = [request for request in hub.requests[before:] if request.method == "POST" and "/commit/" in request.path]
+    assert len(posts) == 1
+    assert load_dataset("me/one-commit", split="train")["text"][:] == table()["text"][:]  # scores is the default
+    assert len(load_dataset("me/one-commit", "top-5", split="train")) == 5
+    assert published.commit == HfApi().dataset_info("me/one-commit").sha
+    listed = {file.rfilename for file in HfApi().dataset_info("me/one-commit").siblings}
+    local = {path.relative_to(published.folder).as_posix() for path in published.folder.rglob("*") if path.is_file()}
+    assert local <= listed
+
+
+def test_a_second_push_refreshes_and_clears_what_is_gone(run: Run, hub: Any, template: Path) -> None:
+    publish(run, template, "me/twice", {"scores": table(), "top-5": table(5)})
+    HfApi().upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id="me/twice", repo_type="dataset")
+    publish(run, template, "me/twice", {"scores": table(40, "b"), "top-7": table(7)})
+    files = {file.rfilename for file in HfApi().dataset_info("me/twice").siblings}
+    assert "notes.txt" in files and not any("top-5" in name for name in files)
+    assert len(load_dataset("me/twice", split="train")) == 40
+
+
+@pytest.mark.parametrize("status", [412, 429, 500, 503])
+def test_a_stale_busy_or_failing_hub_is_tried_again(
+    run: Run, hub: Any, template: Path, status: int, no_waiting: list[float]
+) -> None:
+    hub.faults.fail(r"POST .*/commit/", status, times=2, retry_after=3 if status == 429 else None)
+    published = publish(run, template, f"me/faulty-{status}", {"scores": table()})
+    assert HfApi().dataset_info(published.repo_id).sha == published.commit
+    assert hub.faults.pending == 0 and len(no_waiting) == 2
+    assert no_waiting[0] >= 3 if status == 429 else no_waiting == [1.0, 2.0]
+
+
+def test_a_dropped_connection_before_and_after_the_commit(run: Run, hub: Any, template: Path) -> None:
+    hub.faults.drop(r"POST .*/commit/", times=1)
+    publish(run, template, "me/dropped", {"scores": table()})
+    hub.faults.drop(r"POST .*/commit/", times=1, after=True)  # done, but we never heard of it
+    published = publish(run, template, "me/dropped", {"scores": table(20, "c")})
+    assert load_dataset("me/dropped", split="train", revision=published.commit)["text"][:] == table(20, "c")["text"][:]
+    assert published.commit == HfApi().dataset_info("me/dropped").sha
+
+
+def test_a_hub_that_stays_down_leaves_the_files_and_says_so(run: Run, hub: Any, template: Path) -> None:
+    hub.faults.fail(r"POST .*/commit/", 500, times=100)
+    with pytest.raises(RuntimeError, match=r"me/down: the Hub refused \(500\).*start again to push"):
+        publish(run, template, "me/down", {"scores": table()})
+    hub.faults.clear()
+    assert list((run.output_dir / "hub" / "datasets" / "me" / "down").rglob("*.parquet"))
+    published = publish(run, template, "me/down", {"scores": table()})
+    assert len(load_dataset(published.repo_id, split="train")) == 30
+
+
+@pytest.mark.parametrize(("repo", "said"), [("tiny/mine", "403"), ("nobody/mine", "403")])
+def test_where_we_may_not_write_is_told_at_once(run: Run, template: Path, repo: str, said: str) -> None:
+    with pytest.raises(RuntimeError, match=said):
+        publish(run, template, repo, {"scores": table()})
+
+
+def test_rows_lost_on_the_way_are_noticed(run: Run, hub: Any, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = publishing._commit
+
+    def short(api: HfApi, folder: Path, repo_id: str, repo_type: str) -> Any:
+        done = commit(api, folder, repo_id, repo_type)
+        table(29).to_parquet(str(next(folder.rglob("*.parquet"))))  # what is here is not what arrived
+        return done
+
+    monkeypatch.setattr(publishing, "_commit", short)
+    with pytest.raises(RuntimeError, match="has 30 rows on the Hub, 29 were sent"):
+        publish(run, template, "me/short", {"scores": table()})
+
+
+def test_nothing_private_is_published(run: Run, hub: Any, template: Path) -> None:
+    for secret, what in ((hub.token, "the Hub token"), (f"{Path.cwd()}/x.png", "the working folder")):
+        with pytest.raises(ValueError, match=what):
+            publish(run, template, "me/leaky", {"scores": table()}, **{"report.html": f"<p>{secret}</p>"})
+    assert not HfApi().repo_exists("me/leaky", repo_type="dataset")
+
+
+def test_images_go_inside_and_paths_stay_home(run: Run, hub: Any, template: Path, tmp_path: Path) -> None:
+    from PIL import Image as Pictures
+
+    from tamis.images import allow_folder
+
+    folder = tmp_path / "set"
+    folder.mkdir()
+    Pictures.new("RGB", (6, 6), "red").save(folder / "a.png")
+    Pictures.new("RGB", (6, 6), "blue").save(tmp_path / "private.png")
+    allow_folder(folder)
+    cells = [
+        {"bytes": (folder / "a.png").read_bytes(), "path": str(tmp_path / "b.png")},
+        {"bytes": None, "path": str(folder / "a.png")},
+        {"bytes": None, "path": str(tmp_path / "private.png")},
+        None,
+    ]
+    features = Features({"row_id": Value("string"), "image": Image(decode=False)})
+    dataset = Dataset.from_dict({"row_id": list("wxyz"), "image": cells}, features=features)
+    publish(run, template, "me/pictures", {"scores": dataset})
+    got = load_dataset("me/pictures", split="train")
+    assert [image and image.getpixel((0, 0)) for image in got["image"]] == [(255, 0, 0), (255, 0, 0), None, None]
+    stored = got.cast_column("image", Image(decode=False))["image"]
+    assert [cell and cell["path"] for cell in stored] == ["b.png", "a.png", None, None]
+
+
+def test_many_shards_hold_all_rows(run: Run, hub: Any, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "SHARD_BYTES", 200)
+    published = publish(
+        run, template, "me/shards", {"scores": table(100), "top-9": table(100).select(range(1, 99, 11))}
+    )
+    assert len(list((published.folder / "data" / "scores").iterdir())) > 3
+    assert load_dataset("me/shards", "scores", split="train")["text"][:] == table(100)["text"][:]
+    assert len(load_dataset("me/shards", "top-9", split="train")) == 9
+
+
+@pytest.mark.parametrize("repo", ["scenes", "me/../x", "a/b/c", "/etc/x", "me/"])
+def test_strange_ids_are_refused(run: Run, template: Path, repo: str) -> None:
+    with pytest.raises(ValueError, match="expected OWNER/NAME"):
+        publish(run, template, repo, {"scores": table()})
