@@ -25,8 +25,6 @@ from typing import Annotated, Any, Literal
 
 from tamis.config import ConfigError, RunConfig, parse, plain_errors
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 @dataclass(kw_only=True)
 class ScoreAndSelect(RunConfig):
@@ -78,7 +76,7 @@ class ScoreAndSelect(RunConfig):
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     config = parse(ScoreAndSelect, argv, description=__doc__)
-    from tamis import arms, dry_run, hub, models, rows, scorers, select
+    from tamis import arms, cards, dry_run, hub, models, rows, scorers, select
     from tamis.curation import Curation, selection_query
     from tamis.near_duplicates import best_of_groups, near_duplicate_groups
     from tamis.run import Run
@@ -185,7 +183,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             run,
             repo_id,
             {"scores": pool, **subsets},
-            curation.card(ROOT / "dataset_cards" / "curated.md.jinja"),
+            curation.card(cards.template("dataset_cards/curated.md.jinja")),
             pictures | {"report.html": page},
             push=config.push_to_hub,
             private=config.hub_private_repo,

@@ -160,3 +160,44 @@ def test_many_shards_hold_all_rows(run: Run, hub: Any, template: Path, monkeypat
 def test_strange_ids_are_refused(run: Run, template: Path, repo: str) -> None:
     with pytest.raises(ValueError, match="expected OWNER/NAME"):
         publish(run, template, repo, {"scores": table()})
+
+
+def test_adapters_load_with_from_pretrained_and_carry_their_metrics(run: Run, hub: Any, tmp_path: Path) -> None:
+    """A real LoRA of a small real model, one subfolder an arm; the card names metrics with n and interval."""
+    import torch
+    from huggingface_hub import ModelCard
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tamis import cards
+    from tamis.metrics.stats import Estimate
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, vocab_size=50
+    )
+    base = LlamaForCausalLM(config)
+    base.save_pretrained(tmp_path / "base")
+    adapted = get_peft_model(base, LoraConfig(r=2, lora_alpha=8, target_modules=["q_proj"], init_lora_weights=False))
+    adapted.save_pretrained(tmp_path / "saved")
+    (tmp_path / "saved" / "optimizer.pt").write_bytes(b"a pickle")
+    expected = adapted(torch.arange(8)[None]).logits
+
+    metrics = {
+        "top-15": {"quiz_accuracy": Estimate(0.6, 0.5, 0.7, 40)},
+        "none": {"quiz_accuracy": Estimate(None, None, None, 0, 40)},
+    }
+    index = cards.model_index("adapter", "text-generation", "me/quiz", metrics, revision="0" * 40, seeds=3)
+    words = dict.fromkeys(("summary", "loading", "arms", "seeds", "comparisons", "sources", "why_licence"), "told")
+    words |= dict.fromkeys(("config", "versions", "differences"), "told") | {"repo_id": "me/adapter"}
+    card = cards.Card(cards.template("model_cards/adapter.md.jinja"), {"license": "mit", "model-index": index}, words)
+    saved = {"dax/top-15": tmp_path / "saved"}
+    publishing.publish_adapter(run, "me/adapter", saved, card, {}, push=True, private=False)
+
+    loaded = PeftModel.from_pretrained(
+        LlamaForCausalLM.from_pretrained(tmp_path / "base"), "me/adapter", subfolder="dax/top-15"
+    )
+    assert torch.allclose(loaded(torch.arange(8)[None]).logits, expected, atol=1e-6)
+    assert not any(name.endswith((".pt", ".bin")) for name in HfApi().list_repo_files("me/adapter"))
+    (result,) = ModelCard.load("me/adapter").data.eval_results
+    assert (result.metric_type, result.metric_value, result.metric_args["n"]) == ("quiz_accuracy", 0.6, 40)

@@ -127,7 +127,9 @@ def test_garbage_never_raises_anything_else() -> None:
 
 
 def test_twenty_thousand_pixels_wide_passes_a_bomb_does_not() -> None:
-    assert decode_image(encoded(Image.new("L", (20_000, 50)))).size == (20_000, 50)
+    assert decode_image(encoded(Image.new("L", (20_000, 500)))).size == (20_000, 500)
+    with pytest.raises(Unscorable, match="a strip"):
+        decode_image(encoded(Image.new("1", (20_000, 300))))
     with pytest.raises(Unscorable, match="more than 100 megapixels"):
         decode_image(encoded(Image.new("1", (20_000, 20_000))))
     assert _bomb_is_small() < 100_000

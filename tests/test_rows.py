@@ -116,14 +116,6 @@ def test_fingerprints_of_ids_differ_with_what_made_them() -> None:
     assert rows.with_row_id(dataset, "train", "uid")._fingerprint == made[2]._fingerprint
 
 
-def test_text_cells() -> None:
-    assert rows.text("سلام " * 3, longest=8) == "سلام سلا"
-    assert len(rows.text("x" * 1_000_000, longest=2000)) == 2000
-    for value, reason in ((None, "text: null"), ("", "text: empty"), (" \n", "text: empty"), (3, "text: a int")):
-        with pytest.raises(Unscorable, match=reason):
-            rows.text(value, longest=10)
-
-
 def test_extent_is_told_without_reading(tmp_path: Path) -> None:
     source = sources.pin("tiny/scenes", "dataset")
     told = rows.extent("tiny/scenes", source, config_name=None, split="train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,12 @@ class Card:
         header = yaml.safe_dump(self.metadata, sort_keys=False, allow_unicode=True, width=1000)
         values = {name: _escaped(value) for name, value in self.values.items()}
         return environment.get_template(self.template.name).render(values, metadata=header)
+
+
+def template(name: str) -> Path:
+    """A card template by its path in the repository; installed without one, from where setup.cfg puts them."""
+    checkout = Path(__file__).resolve().parents[2] / name
+    return checkout if checkout.is_file() else Path(sys.prefix) / "share" / "tamis" / name
 
 
 def escape(text: str, longest: int = 300) -> Markdown:
@@ -123,6 +130,37 @@ def derived_licence(sources: Iterable[Source]) -> tuple[str, str]:
         return "other", f"The terms of all its sources apply together: {together}."
     strictest = max(stated, key=lambda licence: (strictness[licence], licence))
     return strictest, f"The strictest of its sources: {together}."
+
+
+def model_index(
+    name: str, task: str, dataset: str, arms: dict[str, dict[str, Estimate]], *, revision: str, seeds: int
+) -> list[dict[str, Any]]:
+    """`model-index` of a model card: every arm's metrics, each with n, interval and seeds beside its value."""
+    from huggingface_hub.repocard_data import EvalResult, eval_results_to_model_index
+
+    results = [
+        EvalResult(
+            task_type=task,
+            dataset_type=dataset,
+            dataset_name=dataset,
+            dataset_revision=revision,
+            metric_type=metric,
+            metric_name=f"{metric} ({arm})",
+            metric_value=round(estimate.value, 6),
+            metric_args={
+                "arm": arm,
+                "n": estimate.n,
+                "nulls": estimate.nulls,
+                "low": estimate.low,
+                "high": estimate.high,
+                "seeds": seeds,
+            },
+        )
+        for arm, metrics in arms.items()
+        for metric, estimate in metrics.items()
+        if estimate.value is not None
+    ]
+    return eval_results_to_model_index(name, results)
 
 
 def sources_table(sources: Iterable[dict[str, Any]]) -> Markdown:

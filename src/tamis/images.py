@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000  # a 12,000 x 8,000 photograph passes; 20,000 x 20,000 would take 1.2 GB a thread
+LONGEST_STRIP = 50  # a picture this many times longer than wide: resized by its short side, it would fill the memory
 
 # What Pillow raises on malformed input. The bytes are in memory by then, so none of these is a fault of the disk.
 _MALFORMED = (
@@ -88,11 +89,12 @@ def _read(path: str) -> bytes:
 def decode_image(value: Any) -> Image.Image:
     """The picture as a person would see it, in RGB: first frame, EXIF orientation applied, transparency on white."""
     if isinstance(value, Image.Image):
+        _refuse_extremes(value)
         return _to_rgb(value)
     content = image_bytes(value)
     try:
         image = Image.open(io.BytesIO(content))
-        _refuse_bomb(image)
+        _refuse_extremes(image)
         return _to_rgb(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:
         raise Unscorable(f"image: more than {MAX_PIXELS // 1_000_000} megapixels") from error
@@ -102,9 +104,12 @@ def decode_image(value: Any) -> Image.Image:
         raise Unscorable("image: truncated or corrupt") from error
 
 
-def _refuse_bomb(image: Image.Image) -> None:
+def _refuse_extremes(image: Image.Image) -> None:
+    """By what the header says, before anything is unpacked."""
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
+    if max(image.size) > LONGEST_STRIP * min(image.size):
+        raise Unscorable(f"image: a strip, over {LONGEST_STRIP} times longer than wide")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -168,7 +168,7 @@ def _modules(name: str) -> dict[str, ast.Module]:
         module = sys.modules.get(name) or _import(name)
         if name in found or module is None:
             continue
-        tree = _without_docstrings(ast.parse(inspect.getsource(module)))
+        tree = _as_run(ast.parse(inspect.getsource(module)))
         found[name] = tree
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -189,15 +189,18 @@ def _import(name: str) -> Any:
     return importlib.import_module(name) if spec else None
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _as_run(tree: ast.Module) -> ast.Module:
+    """The code without what never runs: docstrings, and imports for type checkers."""
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-            and isinstance(node.body[0].value, ast.Constant)
-        ):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
             node.body = node.body[1:]
+        node.body = [
+            part
+            for part in node.body
+            if not (isinstance(part, ast.If) and isinstance(part.test, ast.Name) and part.test.id == "TYPE_CHECKING")
+        ]
     return tree
 
 

@@ -142,17 +142,6 @@ def image_columns(features: Features) -> list[str]:
     return [name for name, feature in features.items() if isinstance(feature, Image)]
 
 
-def text(value: Any, *, longest: int) -> str:
-    """A cell as text a model can read, cut to `longest` characters: 1 MB of text would only be truncated later."""
-    if value is None:
-        raise Unscorable("text: null")
-    if not isinstance(value, str):
-        raise Unscorable(f"text: a {type(value).__name__}, not text")
-    if not value.strip():
-        raise Unscorable("text: empty")
-    return value[:longest]
-
-
 def _load(
     path: str, source: Source, config_name: str | None, split: str, columns: list[str] | None, *, streaming: bool
 ) -> Any:

@@ -251,6 +251,7 @@ def test_bad_rows_are_published_with_their_reasons(main: Any, tmp_path: Path) ->
     reasons = results["nulls"]["image_quality_sharpness"]
     assert sum(reasons.values()) == 6 and len(reasons) == 6
     pool = Dataset.from_parquet(str(next((tmp_path / "out" / "hub").rglob("data/scores/*.parquet"))))
+    pool = pool.cast_column("image", Image(decode=False))
     assert len(pool) == 12
     assert all((row["image_quality_sharpness"] is None) == bool(row["image_quality_error"]) for row in pool)
     card = next((tmp_path / "out" / "hub").rglob("README.md")).read_text()

@@ -9,9 +9,9 @@ import numpy as np
 
 from tamis import models
 from tamis.images import decode_image
-from tamis.rows import text
 from tamis.scorers.relevance import as_data, fitted
 from tamis.sources import pin
+from tamis.texts import text
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -70,7 +70,7 @@ class Embedding:
         return prepared
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        encoder = models.hold(("embedding", self.model, pin(self.model, "model", self.revision)), self._load)
+        encoder = self._encoder()
         if "image" not in batch:
             values = as_data(batch["text"], encoder)
         else:
@@ -82,15 +82,22 @@ class Embedding:
         vectors = np.asarray(vectors, dtype=np.float32)  # bfloat16 would leave a length of 1 give or take 0.4 %
         return {f"{self.name}_vector": (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).tolist()}
 
+    def _encoder(self) -> SentenceTransformer:
+        encoder = models.hold(("embedding", self.model, pin(self.model, "model", self.revision)), self._load)
+        if self.image_column is not None and not encoder.supports("image"):
+            raise ValueError(f"embedding: {self.model!r} takes no images; set image_column: null")
+        if self.image_column is not None and self.text_column is not None and not encoder.supports(("image", "text")):
+            raise ValueError(
+                f"embedding: {self.model!r} takes an image or a text, not both; set text_column or image_column: null"
+            )
+        return encoder
+
     def _load(self) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
-        encoder = SentenceTransformer(
+        return SentenceTransformer(
             self.model,
             revision=pin(self.model, "model", self.revision).revision,
             device=str(models.device()),
             model_kwargs={"dtype": models.dtype(), "use_safetensors": True},
         )
-        if self.image_column is not None and not encoder.supports("image"):
-            raise ValueError(f"embedding: {self.model!r} takes no images; set image_column: null")
-        return encoder

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
-from tamis.images import Unscorable, decode_image
-from tamis.rows import text
+from tamis.images import decode_image
 from tamis.sources import pin
+from tamis.texts import text
 
 if TYPE_CHECKING:
     from datasets import Features
     from PIL import Image
     from sentence_transformers import CrossEncoder
     from sentence_transformers.base.model import BaseModel
-
-LONGEST_STRIP = 50  # Qwen's image processors raise beyond 200, on the whole batch
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Relevance:
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         import torch
 
-        encoder = models.hold(("relevance", self.model, pin(self.model, "model", self.revision)), self._load)
+        encoder = self._encoder()
         queries = as_data(batch["query"], encoder)
         if "image" not in batch:
             documents = as_data(batch["document"], encoder)
@@ -95,20 +93,23 @@ class Relevance:
         )
         return {f"{self.name}_score": scores.tolist()}
 
-    def _load(self) -> CrossEncoder:
-        from sentence_transformers import CrossEncoder
-
-        encoder = CrossEncoder(
-            self.model,
-            revision=pin(self.model, "model", self.revision).revision,
-            device=str(models.device()),
-            model_kwargs={"dtype": models.dtype(), "use_safetensors": True},
-        )
+    def _encoder(self) -> CrossEncoder:
+        encoder = models.hold(("relevance", self.model, pin(self.model, "model", self.revision)), self._load)
         if encoder.num_labels != 1:
             raise ValueError(f"relevance: {self.model!r} gives {encoder.num_labels} numbers a pair; expected one")
         if self.image_column is not None and not encoder.supports("image"):
             raise ValueError(f"relevance: {self.model!r} takes no images; set image_column: null and document_column")
         return encoder
+
+    def _load(self) -> CrossEncoder:
+        from sentence_transformers import CrossEncoder
+
+        return CrossEncoder(
+            self.model,
+            revision=pin(self.model, "model", self.revision).revision,
+            device=str(models.device()),
+            model_kwargs={"dtype": models.dtype(), "use_safetensors": True},
+        )
 
 
 def as_data(texts: list[str], model: BaseModel) -> list[Any]:
@@ -128,8 +129,6 @@ def fitted(image: Image.Image, most_pixels: int) -> Image.Image:
     """The image in at most that many pixels: a camera's 50 megapixels would be 50,000 tokens."""
     from PIL import Image
 
-    if max(image.size) > LONGEST_STRIP * min(image.size):
-        raise Unscorable(f"image: a strip, over {LONGEST_STRIP} times longer than wide")
     scale = math.sqrt(most_pixels / (image.width * image.height))
     if scale >= 1:
         return image

@@ -30,7 +30,9 @@ def _scenes(folder: Path) -> None:
     from tamis.tiny.scenes import scenes
 
     text = Value("string")
-    features = Features({"id": text, "image": Image(), "caption": text, "shape": text, "ground": text, "defect": text})
+    features = Features(
+        {"id": text, "image": Image(), "caption": text, "shape": text, "ground": text, "defect": text, "drawing": text}
+    )
     (folder / "data").mkdir()
     Dataset.from_list(scenes(800, seed=7), features=features).to_parquet(
         str(folder / "data" / "train-00000-of-00001.parquet")
@@ -56,6 +58,7 @@ configs:
 # Scenes
 
 800 drawn scenes of one shape on a ground, 96 pixels wide, with captions. Nine in twenty have a known defect, named in
-the column `defect`: blurred, noisy or dark pictures, captions of another scene, near-duplicates of an earlier row.
+the column `defect`: blurred, noisy or dark pictures, captions of another scene, near-duplicates of an earlier row
+(`drawing` names the row that was drawn first).
 Made by `tamis.tiny.scenes`, seed 7.
 """

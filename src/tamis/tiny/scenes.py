@@ -38,14 +38,14 @@ def scenes(rows: int, seed: int) -> list[dict[str, Any]]:
         defect = draw.choice(DEFECT_OF)
         if defect == "duplicate" and made:
             original = draw.choice(made)
-            scene, defect = original["scene"], "duplicate"
+            scene, drawn = original["scene"], original["drawn"]
             image = _recompressed(original["picture"], draw)
         else:
             defect = "none" if defect == "duplicate" else defect
-            scene = _scene(draw)
+            scene, drawn = _scene(draw), index
             image = _spoilt(_rendered(scene, draw), defect, draw)
         caption = _caption(_other(scene, draw) if defect == "wrong caption" else scene, draw)
-        made.append({"scene": scene, "picture": image, "caption": caption, "defect": defect})
+        made.append({"scene": scene, "picture": image, "caption": caption, "defect": defect, "drawn": drawn})
     return [
         {
             "id": f"scene-{index:04d}",
@@ -54,6 +54,7 @@ def scenes(rows: int, seed: int) -> list[dict[str, Any]]:
             "shape": row["scene"]["shape"],
             "ground": row["scene"]["ground"],
             "defect": row["defect"],
+            "drawing": f"scene-{row['drawn']:04d}",
         }
         for index, row in enumerate(made)
     ]

@@ -1,0 +1,21 @@
+"""make bench: every benchmark in turn, each in a process of its own; results land in benchmarks/results/."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NOT_BENCHMARKS = {"run_all.py", "measuring.py"}
+
+
+def main() -> None:
+    for script in sorted(HERE.glob("*.py")):
+        if script.name not in NOT_BENCHMARKS:
+            print(f"== {script.name}", flush=True)
+            subprocess.run([sys.executable, script, *sys.argv[1:]], check=True)
+
+
+if __name__ == "__main__":
+    main()
