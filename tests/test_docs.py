@@ -93,25 +93,28 @@ def test_help_answers_at_once_and_needs_nothing_heavy(path: Path) -> None:
 
 
 def _commands() -> list[tuple[str, str]]:
+    """Every command that starts a recipe: a line of its own, or between backticks."""
     found = []
-    for path in [*DOCUMENTS, *RECIPES]:
-        text = path.read_text().replace("\\\n", " ")
-        for line in text.splitlines():
-            line = line.strip().removeprefix("# ").strip()
-            if "recipes/" in line and ".py" in line and ("accelerate launch" in line or "python " in line):
+    for path in [*DOCUMENTS, *RECIPES, *(ROOT / "recipes").glob("*.yaml")]:
+        text = re.sub(r"\\\n#? *", " ", path.read_text())
+        lines = [line.strip().removeprefix("# ").strip() for line in text.splitlines()]
+        for line in [*lines, *re.findall(r"`([^`\n]+)`", text)]:
+            starts = line.startswith(("accelerate launch", "python ", ".venv/bin/"))
+            if starts and "`" not in line and re.search(r"recipes/\w+\.py", line):
                 found.append((path.name, line))
+    assert len(found) > 5
     return found
 
 
 @pytest.mark.parametrize(("where", "command"), _commands())
 def test_documented_commands_name_files_and_flags_that_exist(where: str, command: str) -> None:
-    words = shlex.split(command.strip("`"))
+    words = shlex.split(command)
     recipe = next(word for word in words if word.startswith("recipes/") and word.endswith(".py"))
     files = [word for word in words if re.match(r"(recipes|accelerate_configs)/", word)]
     assert all((ROOT / word).exists() for word in files), f"{where}: {files}"
     fields = _config_class(ROOT / recipe).__dataclass_fields__
     flags = [word.split("=")[0] for word in words[words.index(recipe) :] if word.startswith("--")]
-    known = {f"--{name}" for name in fields} | {f"--no_{name}" for name in fields} | {"--config"}
+    known = {f"--{name}" for name in fields} | {f"--no_{name}" for name in fields} | {"--config", "--help"}
     assert set(flags) <= known, f"{where}: {set(flags) - known}"
 
 
