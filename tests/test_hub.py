@@ -26,7 +26,7 @@ def template(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waited: list[float] = []
-    monkeypatch.setattr("tamis.hub.time.sleep", waited.append)
+    monkeypatch.setattr("tamis.retries.time.sleep", waited.append)
     return waited
 
 
@@ -87,7 +87,7 @@ def test_a_dropped_connection_before_and_after_the_commit(run: Run, hub: Any, te
 
 def test_a_hub_that_stays_down_leaves_the_files_and_says_so(run: Run, hub: Any, template: Path) -> None:
     hub.faults.fail(r"POST .*/commit/", 500, times=100)
-    with pytest.raises(RuntimeError, match=r"me/down: the Hub refused \(500\).*start again to push"):
+    with pytest.raises(RuntimeError, match=r"me/down: gave up after 7 tries \(HTTP 500.*start again to push"):
         publish(run, template, "me/down", {"scores": table()})
     hub.faults.clear()
     assert list((run.output_dir / "hub" / "datasets" / "me" / "down").rglob("*.parquet"))

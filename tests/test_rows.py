@@ -37,6 +37,39 @@ def test_streamed_rows_equal_downloaded_ones(run: Run) -> None:
     assert again._fingerprint == streamed._fingerprint  # a restart finds its journal
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("request_", ["GET /api/datasets/tiny/scenes", "GET .*parquet", "HEAD .*README"])
+@pytest.mark.parametrize("status", [429, 500, None])
+def test_a_busy_or_failing_hub_is_read_all_the_same(
+    run: Run, hub: Any, monkeypatch: pytest.MonkeyPatch, streaming: bool, request_: str, status: int | None
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", run.output_dir / "datasets")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(run.output_dir / "cache"))
+    sources.forget()
+    if status:
+        hub.faults.fail(request_, status, times=2)
+    else:
+        hub.faults.drop(request_, times=2)
+    dataset, _ = rows.read_rows("tiny/scenes", run=run, limit=20, streaming=streaming)
+    assert len(dataset) == 20
+    assert hub.faults.pending == 0  # they were met, not passed by in a cache
+
+
+def test_a_hub_that_stays_down_is_one_clear_error(
+    run: Run, hub: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from tamis.config import plain_errors
+
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    sources.forget()
+    hub.faults.fail("GET /api/datasets/tiny/scenes", 503, times=1000)
+    with pytest.raises(SystemExit) as stop, plain_errors():
+        rows.read_rows("tiny/scenes", run=run)
+    assert stop.value.code == 1
+    assert "error: tiny/scenes: gave up after 7 tries (HTTP 503" in capsys.readouterr().err
+
+
 def test_columns_read_only_these(run: Run) -> None:
     for streaming in (False, True):
         dataset, _ = rows.read_rows("tiny/scenes", run=run, limit=5, columns=["caption", "ground"], streaming=streaming)

@@ -459,3 +459,42 @@ def test_a_launch_that_starts_fewer_ranks_than_asked_is_refused(tmp_path: Path) 
     got = subprocess.run([*launch, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert got.returncode != 0 and "went on" not in got.stdout
     assert "several processes were asked for and only one was started" in got.stderr
+
+
+DYING_PROGRAM = """
+import os, signal, sys
+from toy_scorers import Length
+from killing import rows
+from tamis.run import Run
+from tamis.scoring import attach_scores
+
+class Dying(Length):
+    def __call__(self, batch):
+        if os.environ.get("RANK") == "1" and "row-0100" in " ".join(batch["text"]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(batch)
+
+run = Run(sys.argv[1])
+scored = attach_scores(rows(), Dying(rows_per_chunk=4), run=run, batch_size=4)
+run.say("chunks", run.stages[-1]["chunks_computed"], run.stages[-1]["chunks_reused"])
+run.say("scored", sum(value is not None for value in scored["length_characters"]))
+run.close()
+"""
+
+
+def test_a_dead_rank_ends_the_launch_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(DYING_PROGRAM)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests"), "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
+    launch += [str(ROOT / "accelerate_configs" / "multi_gpu.yaml"), "--num_processes", "2"]
+    command = [str(program), str(tmp_path / "run")]
+    died = subprocess.run(
+        [*launch, *command], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert died.returncode != 0
+    assert "SIGKILL" in died.stderr and "rank      : 1" in died.stderr, died.stderr[-2000:]  # who died, and of what
+    alone = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=True)
+    computed, reused = map(int, alone.stdout.split("chunks ")[1].split()[:2])
+    assert computed + reused == killing.ROWS // 4 and reused >= 5
+    assert f"scored {sum(text != '' for text in killing.rows()['text'])}" in alone.stdout

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import errno
 import sys
 import types
 import typing
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import yaml
+
+from tamis.retries import HubError
 
 Config = TypeVar("Config")
 
@@ -77,12 +80,23 @@ def parse(config_class: type[Config], argv: list[str] | None = None, *, descript
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Around main(): what the user can mend is told in one line, everything else keeps its traceback."""
+    """Around main(): what the user can mend is told in one line, everything else keeps its traceback.
+
+    Exit status 2: a setting or the data; 1: the Hub or the disk, and starting again goes on from there.
+    """
     try:
         yield
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
+    except HubError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        print(f"error: no space: {error}; free some and start again, finished scores are kept", file=sys.stderr)
+        sys.exit(1)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

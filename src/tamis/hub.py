@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tamis.images import Unscorable, image_bytes
+from tamis.retries import HubError, first_line, patiently
 from tamis.rows import image_columns
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SHARD_BYTES = 500_000_000
 ROW_GROUP_BYTES = 16_000_000  # what a viewer reads to show one page
-ATTEMPTS = 7
 OURS = ("data/", "pictures/")  # folders a push replaces whole; other files of the repo are left alone
 TEXT = (".md", ".html", ".json", ".yaml", ".yml", ".txt", ".csv")
 
@@ -228,32 +227,24 @@ def refuse_leaks(folder: Path) -> None:
 
 
 def _push(folder: Path, repo_id: str, repo_type: str, private: bool) -> Any:
-    """One commit with everything; a stale parent, a busy or a failing Hub is met by another try on a fresh parent."""
+    """One commit with everything; each try starts from a fresh parent (the datasets library's own push does not)."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
-    for attempt in range(ATTEMPTS):
-        try:
-            api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
-            return _commit(api, folder, repo_id, repo_type)
-        except HfHubHTTPError as error:
-            status = error.response.status_code if error.response is not None else None
-            wait = _retry_after(error, attempt)
-            if status not in (408, 409, 412, 429, 500, 502, 503, 504) or attempt == ATTEMPTS - 1:
-                raise RuntimeError(
-                    f"{repo_id}: the Hub refused ({status}): {_first_line(error)}; the files are whole under "
-                    f"{folder.parts[-4]}/…/{repo_id}: start again to push them"
-                ) from error
-            why = f"HTTP {status}"
-        except _connection_errors() as error:
-            wait = _retry_after(None, attempt)
-            if attempt == ATTEMPTS - 1:
-                raise RuntimeError(f"{repo_id}: no connection to the Hub ({type(error).__name__})") from error
-            why = type(error).__name__
-        print(f"{repo_id}: {why}, trying again in {wait:.0f} s", flush=True)
-        time.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")
+
+    def push() -> Any:
+        api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
+        return _commit(api, folder, repo_id, repo_type)
+
+    kept = f"the files are whole under {Path(*folder.parts[-4:])}: start again to push them"
+    try:
+        return patiently(push, repo_id)
+    except HubError as error:
+        raise HubError(f"{error}; {kept}") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        raise HubError(f"{repo_id}: the Hub refused ({status}): {first_line(error)}; {kept}") from error
 
 
 def _commit(api: Any, folder: Path, repo_id: str, repo_type: str) -> Any:
@@ -272,21 +263,6 @@ def _commit(api: Any, folder: Path, repo_id: str, repo_type: str) -> Any:
         repo_type=repo_type,
         parent_commit=info.sha,
     )
-
-
-def _connection_errors() -> tuple[type[Exception], ...]:
-    import httpx2
-
-    return (httpx2.TransportError,)
-
-
-def _retry_after(error: Any, attempt: int) -> float:
-    stated = error.response.headers.get("Retry-After") if error is not None and error.response is not None else None
-    return min(float(stated), 300.0) if stated and stated.isdigit() else float(min(2**attempt, 30))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
 
 
 def _count_again(folder: Path, repo_id: str, repo_type: str, commit: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tamis.config import ConfigError
 from tamis.images import Unscorable, allow_folder, image_bytes
+from tamis.retries import patiently
 from tamis.sources import Source, pin, refuse_embedded_elsewhere
 
 if TYPE_CHECKING:
@@ -149,14 +150,11 @@ def _load(
     from datasets.exceptions import DatasetNotFoundError
 
     only = {"columns": columns} if columns else {}
+    revision = None if source.local else source.revision
     try:
-        return load_dataset(
-            path,
-            config_name,
-            split=split,
-            streaming=streaming,
-            revision=None if source.local else source.revision,
-            **only,
+        return patiently(
+            lambda: load_dataset(path, config_name, split=split, streaming=streaming, revision=revision, **only),
+            source.repo_id,
         )
     except (ValueError, DatasetNotFoundError) as error:  # unknown split or config: the message lists what there is
         raise ConfigError(f"dataset: {source.repo_id!r}: {error}") from error

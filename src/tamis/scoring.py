@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tamis import models, sources
+from tamis.config import ConfigError
 from tamis.images import Unscorable
 from tamis.journal import ContentMemo, Journal, content_hash, settings, source_code
 
@@ -98,21 +99,21 @@ def attach_scores(dataset: Dataset, scorer: Scorer, *, run: Run, batch_size: int
 
 def _refuse_unfit(dataset: Dataset, scorer: Scorer) -> None:
     if len(dataset) == 0:
-        raise ValueError(f"{scorer.name}: the dataset has no rows")
+        raise ConfigError(f"{scorer.name}: the dataset has no rows")
     missing = [column for column in scorer.inputs if column not in dataset.column_names]
     if missing:
-        raise ValueError(
+        raise ConfigError(
             f"{scorer.name}: column {', '.join(map(repr, missing))} is not in the dataset; it has: "
             f"{', '.join(dataset.column_names)}"
         )
     taken = [column for column in [*scorer.columns, f"{scorer.name}_error"] if column in dataset.column_names]
     if taken:
-        raise ValueError(
+        raise ConfigError(
             f"{scorer.name}: column {', '.join(map(repr, taken))} exists already; rename it, or give the scorer "
             "another name (name: ...)"
         )
     if dataset._indices is not None:
-        raise ValueError(
+        raise ConfigError(
             f"{scorer.name}: score first, then select: attaching columns to a shuffled, filtered or sorted dataset "
             "rewrites every image in it (dataset.flatten_indices() does so knowingly)"
         )

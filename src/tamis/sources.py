@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from tamis.config import ConfigError
+from tamis.retries import patiently
 
 RepoType = Literal["dataset", "model"]
 
@@ -68,7 +69,7 @@ def _hub(repo_id: str, repo_type: RepoType, revision: str | None) -> Source:
 
     refuse_embedded_elsewhere(repo_id)
     try:
-        info = HfApi().repo_info(repo_id, repo_type=repo_type, revision=revision)
+        info = patiently(lambda: HfApi().repo_info(repo_id, repo_type=repo_type, revision=revision), repo_id)
     except RepositoryNotFoundError as error:
         raise ConfigError(
             f"{repo_type} {repo_id!r}: no such folder here and no such repo on the Hub (or it is private and the token "
