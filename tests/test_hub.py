@@ -147,7 +147,7 @@ def test_images_go_inside_and_paths_stay_home(run: Run, hub: Any, template: Path
 
 
 def test_many_shards_hold_all_rows(run: Run, hub: Any, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "SHARD_BYTES", 200)
+    monkeypatch.setattr("tamis.parquet.SHARD_BYTES", 200)
     published = publish(
         run, template, "me/shards", {"scores": table(100), "top-9": table(100).select(range(1, 99, 11))}
     )
