@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -134,12 +135,20 @@ def ours(dataset: Any, model: Path, batch_size: int, folder: Path) -> list[float
     return scored["clip_similarity"][:]
 
 
-def data_juicer(python: Path, folder: Path, model: Path) -> tuple[float, list[float]]:
+def data_juicer(python: Path, folder: Path, model: Path, turn: int) -> tuple[float, list[float]]:
     """The peer times itself, imports and start-up left out; every contender loads the model in its time."""
+    from transformers import CLIPConfig
+
     program = Path(__file__).parent / "peers" / "data_juicer_clip.py"
-    out = subprocess.check_output([python, program, folder / "rows.jsonl", model], text=True, stderr=subprocess.DEVNULL)
+    # A cache of its own each turn: it would find the last turn's scores.
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(folder / f"cache-{turn}")}
+    out = subprocess.check_output(
+        [python, program, folder / "rows.jsonl", model], text=True, stderr=subprocess.DEVNULL, env=environment
+    )
     told = json.loads(out.strip().splitlines()[-1])
-    return told["seconds"], told["scores"]
+    # It divides logits by 100, whatever the model's scale: right for trained CLIP, undone here for a random one.
+    scale = 100 / np.exp(CLIPConfig.from_pretrained(model).logit_scale_init_value)
+    return told["seconds"], [score * scale for score in told["scores"]]
 
 
 def main() -> None:
@@ -180,7 +189,7 @@ def main() -> None:
                 scores[contender] = score(turn)
                 seconds.setdefault(contender, []).append(time.perf_counter() - started)
             if given.data_juicer_python:
-                spent, scores["data-juicer"] = data_juicer(given.data_juicer_python, folder, model)
+                spent, scores["data-juicer"] = data_juicer(given.data_juicer_python, folder, model, turn)
                 seconds.setdefault("data-juicer", []).append(spent)
             print({name: round(spent[-1], 1) for name, spent in seconds.items()}, file=sys.stderr, flush=True)
 

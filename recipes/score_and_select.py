@@ -19,8 +19,8 @@ studies found mixing to matter more than filtering, so `per` keeps the mixture a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tamis.config import ConfigError, RunConfig, parse, plain_errors
@@ -60,6 +60,23 @@ class ScoreAndSelect(RunConfig):
     diverse_pool: Annotated[float, "how many times k rows diverse chooses among"] = 4.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least, most in (
+            ("batch_size", 1, math.inf),
+            ("k", 1, math.inf),
+            ("fraction", 1e-9, 1),
+            ("threshold", -math.inf, math.inf),
+            ("duplicate_distance", 0, 64),
+            ("diverse_pool", 1, math.inf),
+        ):
+            self.refuse_below(name, least, most)
+        if self.band and not 0 <= self.band[0] < self.band[1] <= 1:
+            raise ConfigError(f"band: {list(self.band)} is not accepted; expected two shares, 0 <= low < high <= 1")
+        weights = list((self.weights or {}).values())
+        if self.weights is not None and (not sum(weights) or min(weights) < 0):
+            raise ConfigError(
+                f"weights: {self.weights} is not accepted; expected column: weight, none below 0, some above"
+            )
         if (self.select_by is None) == (self.weights is None):
             raise ConfigError("select_by, weights: give one of them (a score column, or several with weights)")
         ways = ("k", "fraction", "threshold", "band")
@@ -72,15 +89,16 @@ class ScoreAndSelect(RunConfig):
             raise ConfigError("diverse: goes with k, and without per")
         if self.push_to_hub and not self.hub_dataset_id:
             raise ConfigError("hub_dataset_id: needed with push_to_hub (OWNER/NAME)")
+        if self.hub_dataset_id == self.dataset:
+            raise ConfigError(f"hub_dataset_id: {self.dataset!r} is the source; the result needs an id of its own")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     config = parse(ScoreAndSelect, argv, description=__doc__)
     from tamis import arms, cards, dry_run, hub, models, rows, scorers, select
-    from tamis.curation import Curation, selection_query
-    from tamis.near_duplicates import best_of_groups, near_duplicate_groups
+    from tamis.curation import Curation
     from tamis.run import Run
-    from tamis.scoring import attach_scores
+    from tamis.scoring import attach_scores, refuse_unfit
 
     scoring = scorers.build(config.scorers, image_column=config.image_column, text_column=config.text_column)
     run = Run(config.output_dir, recipe="score_and_select", config=config, seed=config.seed, report_to=config.report_to)
@@ -97,15 +115,22 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             limit=dry_run.ROWS if config.dry_run else config.limit,
             id_column=config.id_column,
             columns=config.columns,
-            needs=(config.image_column, config.text_column, config.per),
+            needs=(config.image_column, config.text_column),
         )
         stage["rows"] = len(pool)
+    ranked = {"select_by": config.select_by} | {f"weights: {name}": name for name in config.weights or {}}
+    used = {"per": config.per, "deduplicate": config.deduplicate, "diverse": config.diverse}
+    refuse_unfit(pool.features, scoring, ranked=ranked, used=used)
+    if config.weights and "score" in pool.column_names:
+        raise ConfigError("weights: their mean would be the column 'score', which the dataset has: rename that one")
     if config.dry_run:
         extent = rows.extent(config.dataset, source, config_name=config.dataset_config, split=config.split)
         figures = dry_run.estimate(pool, scoring, extent, run=run, batch_size=config.batch_size, limit=config.limit)
         dry_run.show(run, figures)
         run.close()
         return {"dry_run": dict(figures)}
+    if config.push_to_hub:  # may we write there? Asked before hours are spent
+        hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
 
     # ---- 2. Score ----------------------------------------------------------------------------------------------------
     for scorer in scoring:
@@ -116,12 +141,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     by = config.select_by or "score"
     if config.weights:
         pool = select.with_weighted(pool, config.weights, by, scale=config.weights_scale)
-    candidates = pool
     if config.deduplicate:
-        groups = near_duplicate_groups(pool[config.deduplicate][:], config.duplicate_distance)
-        pool = pool.add_column("near_duplicate_group", groups)
-        candidates = best_of_groups(pool, groups, keep_by=by, seed=config.seed)
-    kept = _kept(candidates, by, config)
+        pool = arms.with_near_duplicates(pool, config.deduplicate, config.duplicate_distance)
+    kept, cut = _kept(pool, by, config)
     # The arms that say whether the score means anything: as many rows, drawn, and the worst.
     size = f"{config.fraction * 100:g}pct" if config.fraction else str(len(kept))
     best, drawn, worst = f"{_way(config)}-{size}", f"random-{size}", f"bottom-{size}"
@@ -136,30 +158,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # Nothing is trained here. What the selection bought is measured on the scores, the selecting one among them.
     measured = [column for scorer in scoring for column in scorer.columns] + [*(config.weights or {}), by]
     measured = arms.numeric(pool, measured)
-    metrics = {
-        name: arms.aggregate(subset, measured, seed=config.seed) for name, subset in {"full": pool, **subsets}.items()
-    }
-    comparisons = [
-        arms.compare(best, other, pool, column, seed=config.seed)
-        for other in (drawn, worst, "full")
-        for column in measured
-    ]
-    results = run.results(arms=metrics, comparisons=comparisons)
+    run.nulls = arms.nulls(pool, measured, weighted=by if config.weights else None) | run.nulls
+    found = run.from_main(arms.measure(pool, subsets, measured, seed=config.seed) if run.is_main else None)
+    results = run.results(arms=found["arms"], comparisons=found["comparisons"])
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
     if run.is_main:
-        repo_id = config.hub_dataset_id or f"your-name/{Path(config.dataset).name}-curated"
-        query = selection_query(
-            repo_id,
-            candidates,
-            by,
-            seed=config.seed,
-            k=len(kept),
-            threshold=config.threshold,
-            band=config.band,
-            per=config.per,
-            one_of_each="near_duplicate_group" if config.deduplicate else None,
-        )
+        repo_id = config.hub_dataset_id or hub.unpushed_id(config.dataset, "curated")
         curation = Curation(
             repo_id=repo_id,
             source=source,
@@ -169,7 +174,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             measured=measured,
             scorers=scoring,
             results=results,
-            query=None if config.diverse else query,
+            cut=cut,
             seed=config.seed,
             image_column=config.image_column,
             text_column=config.text_column,
@@ -188,7 +193,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             push=config.push_to_hub,
             private=config.hub_private_repo,
         )
-        arms.show(run, metrics, measured)
+        arms.show(run, results["arms"], measured)
         hub.show(run, published, load=["scores", best])
     run.say(run.finish(results))
     return results
@@ -199,18 +204,21 @@ def _way(config: ScoreAndSelect) -> str:
     return next((name for name, given in names.items() if given), "top")
 
 
-def _kept(candidates: Any, by: str, config: ScoreAndSelect) -> Any:
-    from tamis import select
+def _kept(pool: Any, by: str, config: ScoreAndSelect) -> tuple[Any, Any]:
+    """The rows kept, and the cut that says which; None for rows chosen to differ, which no single cut tells."""
+    from tamis import arms, select
 
-    if config.threshold is not None:
-        return select.threshold(candidates, by, config.threshold)
-    if config.band:
-        return select.band(candidates, by, *config.band, seed=config.seed)
+    how = {"seed": config.seed, "one_of_each": arms.NEAR_DUPLICATES if config.deduplicate else None}
     if config.diverse:
-        wide = round(config.k * config.diverse_pool)
-        pool = select.top_k(candidates, by, k=wide, seed=config.seed, at_most=True)
-        return select.diverse(pool, config.diverse, k=config.k, by=by, seed=config.seed)
-    return select.top_k(candidates, by, k=config.k, fraction=config.fraction, per=config.per, seed=config.seed)
+        wide = select.top_k(pool, by, k=round(config.k * config.diverse_pool), at_most=True, **how)
+        return select.diverse(wide, config.diverse, k=config.k, by=by, seed=config.seed), None
+    if config.threshold is not None:
+        cut = select.at_least(pool, by, config.threshold, **how)
+    elif config.band:
+        cut = select.between(pool, by, *config.band, **how)
+    else:
+        cut = select.best(pool, by, k=config.k, fraction=config.fraction, per=config.per, **how)
+    return select.take(pool, cut), cut
 
 
 if __name__ == "__main__":

@@ -44,17 +44,33 @@ def test_every_kind_of_value_from_the_command_line() -> None:
     config = parse(
         Example,
         ["--dataset", "1e5", "--learning_rate", "3e-5", "--names", "a", "7", "--weights", "{clip: 2, q: 0.5}"]
-        + ["--band", "[0.5, 0.9]", "--dry_run", "--no_hub_private_repo", "--report_to", "wandb", "trackio"]
-        + ["--scorers", "{scorer: clip, model: x}", "--lora_r", "4"],
+        + ["--band", "-1e-3", "0.9", "--dry_run", "--no_hub_private_repo", "--report_to", "wandb", "trackio"]
+        + ["--scorers", "{scorer: clip, model: x}", "--lora_r", "010"],
     )
     assert config.dataset == "1e5"  # text stays text, even where YAML would read a number
     assert config.learning_rate == 3e-5
     assert config.names == ["a", "7"]
     assert config.weights == {"clip": 2.0, "q": 0.5}
-    assert config.band == (0.5, 0.9)
+    assert config.band == (-0.001, 0.9)
     assert (config.dry_run, config.hub_private_repo) == (True, False)
     assert config.report_to == ["wandb", "trackio"]
+    assert config.lora_r == 10
     assert config.scorers == [{"scorer": "clip", "model": "x"}]
+
+
+def test_null_unsets(written) -> None:
+    path = written("dataset: d\nlora_r: 8\nhub_model_id: me/x\n")
+    config = parse(Example, ["--config", path, "--lora_r", "null", "--hub_model_id", "null"])
+    assert (config.lora_r, config.hub_model_id) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--limit", "0"], ["--limit", "-3"], ["--hub_model_id", "name"], ["--hub_dataset_id", "a/../b"]]
+)
+def test_bounds_and_ids_are_checked_first(capsys, arguments: list) -> None:
+    with pytest.raises(SystemExit):
+        parse(Example, ["--dataset", "d", *arguments])
+    assert f"{arguments[0].removeprefix('--')}: " in capsys.readouterr().err
 
 
 def test_a_learning_rate_without_a_dot_is_a_number(written) -> None:

@@ -104,8 +104,8 @@ def test_where_we_may_not_write_is_told_at_once(run: Run, template: Path, repo: 
 def test_rows_lost_on_the_way_are_noticed(run: Run, hub: Any, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = publishing._commit
 
-    def short(api: HfApi, folder: Path, repo_id: str, repo_type: str) -> Any:
-        done = commit(api, folder, repo_id, repo_type)
+    def short(api: HfApi, folder: Path, repo_id: str, repo_type: str, *, parent: Any) -> Any:
+        done = commit(api, folder, repo_id, repo_type, parent=parent)
         table(29).to_parquet(str(next(folder.rglob("*.parquet"))))  # what is here is not what arrived
         return done
 
@@ -146,8 +146,78 @@ def test_images_go_inside_and_paths_stay_home(run: Run, hub: Any, template: Path
     assert [cell and cell["path"] for cell in stored] == ["b.png", "a.png", None, None]
 
 
+def test_a_folder_of_large_images_is_written_little_by_little(
+    run: Run, hub: Any, template: Path, tmp_path: Path
+) -> None:
+    """Images beside the table: how large they are shows only as they are read, and all at once would not fit."""
+    import os
+    import subprocess
+    import sys
+
+    program = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent.parent / "benchmarks")!r})
+import io
+from pathlib import Path
+from datasets import Dataset, Features, Image
+from PIL import Image as Pictures
+from measuring import anonymous_bytes, peak_anonymous
+from tamis.images import allow_folder
+from tamis.parquet import write_config
+folder = Path({str(tmp_path)!r}); (folder / "set").mkdir(); allow_folder(folder / "set")
+buffer = io.BytesIO()
+Pictures.new("RGB", (1, 1)).save(buffer, "PNG")
+for index in range(150):
+    (folder / "set" / f"{{index}}.png").write_bytes(buffer.getvalue() + index.to_bytes(4, "big") * 500_000)
+cells = [{{"bytes": None, "path": str(folder / "set" / f"{{index}}.png")}} for index in range(150)]
+dataset = Dataset.from_dict({{"image": cells}}, features=Features({{"image": Image(decode=False)}}))
+before = anonymous_bytes()
+with peak_anonymous() as peak:
+    info = write_config(folder / "out", "scores", dataset)
+print(peak[0] - before, info["dataset_size"])
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
+    peak, size = map(int, out.stdout.split())
+    assert size > 150 * 2_000_000  # as large as the files, not as their names
+    assert peak < 250_000_000  # of 300 MB in all; a few row groups
+
+
+def test_a_repo_of_someone_elses_data_is_left_alone(run: Run, hub: Any, template: Path) -> None:
+    api = HfApi()
+    api.create_repo("me/theirs", repo_type="dataset")
+    api.upload_file(path_or_fileobj=b"a,b", path_in_repo="data/a.csv", repo_id="me/theirs", repo_type="dataset")
+    for attempt in (
+        lambda: publishing.claim(run, "me/theirs", "dataset", private=False),
+        lambda: publish(run, template, "me/theirs", {"scores": table()}),
+    ):
+        with pytest.raises(publishing.HubError, match="holds data that tamis did not publish"):
+            attempt()
+    assert "data/a.csv" in api.list_repo_files("me/theirs", repo_type="dataset")
+
+
+def test_private_is_meant(run: Run, hub: Any) -> None:
+    publishing.claim(run, "me/secret", "dataset", private=True)
+    assert HfApi().dataset_info("me/secret").private
+    HfApi().create_repo("me/open", repo_type="dataset", private=False)
+    with pytest.raises(publishing.HubError, match="exists and is public"):
+        publishing.claim(run, "me/open", "dataset", private=True)
+    with pytest.raises(publishing.HubError, match="403"):
+        publishing.claim(run, "tiny/mine", "dataset", private=True)
+
+
+def test_a_working_folder_named_like_ours_does_not_stop_a_push(
+    run: Run, hub: Any, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "cwd", lambda: Path("/data"))
+    query = "SELECT row_id FROM 'hf://datasets/me/set/data/scores/*.parquet'"
+    publish(run, template, "me/in-data", {"scores": table()}, **{"report.html": query})
+    with pytest.raises(ValueError, match="the working folder"):
+        publish(run, template, "me/in-data", {"scores": table()}, **{"report.html": "from /data/photos/a.png"})
+
+
 def test_many_shards_hold_all_rows(run: Run, hub: Any, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tamis.parquet.SHARD_BYTES", 200)
+    monkeypatch.setattr("tamis.parquet.ROW_GROUP_BYTES", 100)
+    monkeypatch.setattr("tamis.parquet.PLAIN_ROWS", 10)
     published = publish(
         run, template, "me/shards", {"scores": table(100), "top-9": table(100).select(range(1, 99, 11))}
     )

@@ -92,8 +92,11 @@ def test_exif_orientation_is_applied(picture: Image.Image) -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image: not an image"),
         ("https://example.org/cat.jpg", "image: a URL, not an image"),
         ({"bytes": None, "path": "https://example.org/cat.jpg"}, "image: a URL, not an image"),
-        ("/etc/hostname", "image: a path outside the dataset"),
-        ({"bytes": None, "path": "/etc/hostname"}, "image: a path outside the dataset"),
+        ("/etc/hostname", "image: a text, not an image"),
+        ({"bytes": None, "path": "/etc/hostname"}, "image: a file that is missing, or not the dataset's own"),
+        ({"bytes": None, "path": "a\0b"}, "image: a file that is missing"),
+        ({"bytes": None, "path": "x" * 300}, "image: a file that is missing"),
+        ({"bytes": None, "path": "x/" * 3000}, "image: a file that is missing"),
         (17, "image: a int, not an image"),
     ],
 )
@@ -153,8 +156,13 @@ def _png_header(width: int, height: int) -> bytes:
     )
 
 
-def test_files_of_an_allowed_folder_only(tmp_path: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_readable_folders", [])
+@pytest.fixture
+def nothing_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_readable_folders", set())
+    monkeypatch.setattr(images, "_readable_prefixes", set())
+
+
+def test_files_of_an_allowed_folder_only(tmp_path: Path, picture: Image.Image, nothing_allowed: None) -> None:
     inside, outside = tmp_path / "set", tmp_path / "private"
     for folder in (inside, outside):
         folder.mkdir()
@@ -162,8 +170,50 @@ def test_files_of_an_allowed_folder_only(tmp_path: Path, picture: Image.Image, m
     images.allow_folder(inside)
     assert decode_image({"bytes": None, "path": str(inside / "a.png")}).size == (40, 24)
     (inside / "link.png").symlink_to(outside / "a.png")
-    for path in (outside / "a.png", inside / ".." / "private" / "a.png", inside / "link.png"):
-        with pytest.raises(Unscorable, match="outside the dataset"):
+    (inside / "loop.png").symlink_to(inside / "loop.png")
+    inside_by_name = inside / ".." / "private" / "a.png"
+    for path in (outside / "a.png", inside_by_name, inside / "link.png", inside / "loop.png", inside / "gone.png"):
+        with pytest.raises(Unscorable, match="missing, or not the dataset's own"):
             decode_image({"bytes": None, "path": str(path)})
-    with pytest.raises(Unscorable, match="file is missing"):
-        decode_image({"bytes": None, "path": str(inside / "gone.png")})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "hf://datasets/me/private@0123/s.txt",
+        "hf://datasets/me/public@0123/../private/s.txt::hf://datasets/me/public@0123/a",
+        "{file}::hf://datasets/me/public@0123/",
+        "file://{file}::hf://datasets/me/public@0123/",
+        "local://{file}::hf://datasets/me/public@0123/",
+        "simplecache::file://{file}::hf://datasets/me/public@0123/",
+        "zip://a.png::file://{file}::hf://datasets/me/public@0123/",
+        "zip://a.png::zip://b.zip::hf://datasets/me/private@0123/c.zip",
+        "http://127.0.0.1:1/x::hf://datasets/me/public@0123/",
+        "file://{file}",
+    ],
+)
+def test_a_row_cannot_reach_past_its_own_repo(tmp_path: Path, nothing_allowed: None, path: str) -> None:
+    (tmp_path / "secret.txt").write_text("private key")
+    images.allow_prefix("hf://datasets/me/public@0123/")
+    with pytest.raises(Unscorable):
+        images.image_bytes({"bytes": None, "path": path.format(file=tmp_path / "secret.txt")})
+
+
+def test_only_images_are_copied_from_files(tmp_path: Path, picture: Image.Image, nothing_allowed: None) -> None:
+    images.allow_folder(tmp_path)
+    picture.save(tmp_path / "a.png")
+    (tmp_path / "key.txt").write_text("private key")
+    assert images.own_image({"bytes": None, "path": str(tmp_path / "a.png")}).startswith(b"\x89PNG")
+    with pytest.raises(Unscorable, match="not an image"):
+        images.own_image({"bytes": None, "path": str(tmp_path / "key.txt")})
+
+
+def test_no_format_that_starts_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ghost = tmp_path / "gs"
+    ghost.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
+    ghost.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(Unscorable, match="not an image"):
+        decode_image(postscript)
+    assert not (tmp_path / "called").exists()

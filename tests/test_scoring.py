@@ -355,6 +355,7 @@ def test_image_bytes_are_never_rewritten(run: Run, tmp_path: Path) -> None:
 def test_images_given_by_path_count_by_their_content(tmp_path: Path) -> None:
     features = Features({"image": Image(decode=False)})
     path = tmp_path / "a.png"
+    images.allow_folder(tmp_path)
 
     def hashed() -> str:
         return content_hash(Dataset.from_dict({"image": [{"bytes": None, "path": str(path)}]}, features=features))
@@ -498,3 +499,118 @@ def test_a_dead_rank_ends_the_launch_and_the_next_start_goes_on(tmp_path: Path) 
     computed, reused = map(int, alone.stdout.split("chunks ")[1].split()[:2])
     assert computed + reused == killing.ROWS // 4 and reused >= 5
     assert f"scored {sum(text != '' for text in killing.rows()['text'])}" in alone.stdout
+
+
+def test_a_changed_file_beside_the_table_is_scored_again(run: Run, tmp_path: Path) -> None:
+    """The dataset's fingerprint may not know of it; size and times are kept by whoever copies with care."""
+    images.allow_folder(tmp_path)
+    path = tmp_path / "a.png"
+    Pictures.new("RGB", (4, 4), "black").save(path)
+    status = path.stat()
+    features = Features({"image": Image(decode=False)})
+    dataset = Dataset.from_dict({"image": [{"bytes": None, "path": str(path)}]}, features=features)
+    assert attach_scores(dataset, Pixels(), run=run)["pixels_brightness"][0] == 0.0
+    Pictures.new("RGB", (4, 4), "white").save(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert attach_scores(dataset, Pixels(), run=run)["pixels_brightness"][0] == 255.0
+
+
+def test_strange_paths_cost_their_row_alone(run: Run) -> None:
+    paths = ["a\0b", "x" * 300, "x/" * 3000, "", "https://example.org/a.png", "/etc/hostname"]
+    features = Features({"image": Image(decode=False)})
+    dataset = Dataset.from_dict({"image": [{"bytes": None, "path": path} for path in paths]}, features=features)
+    scored = attach_scores(dataset, Pixels(), run=run)
+    assert scored["pixels_brightness"][:] == [None] * len(paths) and all(scored["pixels_error"])
+
+
+def test_hashing_does_not_hold_the_images(tmp_path: Path) -> None:
+    from measuring import anonymous_bytes, peak_anonymous
+
+    rows = {"image": [{"bytes": os.urandom(200_000), "path": None} for _ in range(512)]}
+    Dataset.from_dict(rows, features=Features({"image": Image(decode=False)})).save_to_disk(str(tmp_path / "set"))
+    del rows
+    dataset = Dataset.load_from_disk(str(tmp_path / "set"))
+    before = anonymous_bytes()
+    with peak_anonymous() as peak:
+        content_hash(dataset)
+    assert peak[0] - before < 30_000_000  # of 102 MB
+
+
+@dataclass(frozen=True)
+class Missing(Length):
+    def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        raise FileNotFoundError("no file named model.safetensors")
+
+
+def test_a_scorers_own_oserror_is_not_called_a_full_disk(run: Run) -> None:
+    with pytest.raises(FileNotFoundError, match="^no file named model.safetensors$"):
+        attach_scores(texts(), Missing(), run=run)
+
+
+def test_damage_anywhere_in_a_chunk_is_seen(run: Run) -> None:
+    reference = attach_scores(texts(40), Length(), run=run).to_dict()
+    files = sorted((run.journal_dir / "length").glob("*.arrow"))
+    whole = {path: path.read_bytes() for path in files}
+    draw = random.Random(3)
+    for turn in range(40):
+        path = draw.choice(files)
+        cut = draw.randrange(len(whole[path]))
+        if turn % 3 == 0:
+            path.write_bytes(whole[path][:cut])
+        elif turn % 3 == 1:
+            path.write_bytes(whole[path][:cut] + bytes(len(whole[path]) - cut))
+        else:
+            path.write_bytes(whole[path][:cut] + bytes([whole[path][cut] ^ 1]) + whole[path][cut + 1 :])
+        assert attach_scores(texts(40), Length(), run=run).to_dict() == reference
+
+
+@dataclass(frozen=True)
+class Arrays(Length):
+    """Answers in NumPy's types, as many a model does."""
+
+    value: float = 0.0
+
+    def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {"length_characters": np.full(len(batch["text"]), self.value, dtype=np.float64)}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e39])
+def test_what_is_no_finite_number_once_stored_is_null(run: Run, value: float) -> None:
+    scored = attach_scores(Dataset.from_dict({"text": ["abc"] * 4}), Arrays(value=value), run=run)
+    assert scored["length_characters"][:] == [None] * 4
+    assert scored["length_error"][:] == ["score is not finite"] * 4
+
+
+@pytest.mark.parametrize("cells", [[None] * 4, [1, 2, 3, 4], [["a"], ["b"], ["c"], ["d"]]])
+def test_a_column_that_cannot_be_bucketed_still_gets_reasons(run: Run, cells: list) -> None:
+    @dataclass(frozen=True)
+    class Strict(Bucketed):
+        def prepare(self, row: dict[str, Any]) -> dict[str, Any]:
+            from tamis.texts import text
+
+            return {"text": text(row["text"], longest=10)}
+
+    Strict.__module__ = __name__
+    scored = attach_scores(Dataset.from_dict({"text": cells}), Strict(), run=run)
+    assert scored["length_characters"][:] == [None] * 4 and all(scored["length_error"])
+
+
+def test_settings_and_columns_are_checked_before_anything_is_scored() -> None:
+    from tamis.config import ConfigError
+    from tamis.scoring import refuse_unfit
+
+    def features(*columns: str) -> Features:
+        return Features({column: Value("string") for column in columns})
+
+    ranked = {"select_by": "length_characters"}
+    refuse_unfit(features("text", "source"), [Length()], ranked=ranked, used={"per": "source", "diverse": None})
+    for columns, scorers, by, said in (
+        (["caption"], [Length()], None, "length: column 'text' is not in the dataset"),
+        (["text", "length_error"], [Length()], None, "'length_error' exists already"),
+        (["text"], [Length(), Length(name="b", text_column="c")], None, "b: column 'c'"),
+        (["text"], [Length()], "length_character", "did you mean 'length_characters'"),
+        (["text"], [Length()], "text", "select_by: column 'text' is string, not a number"),
+        (["text"], [Length(rows_per_chunk=0)], None, "rows_per_chunk: 0"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            refuse_unfit(features(*columns), scorers, ranked={"select_by": by}, used={})

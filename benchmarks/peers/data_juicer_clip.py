@@ -19,10 +19,10 @@ def main(rows: str, model: str) -> None:
 
     with contextlib.redirect_stdout(io.StringIO()):
         dataset = NestedDataset.from_json(rows)
-        dataset = dataset.add_column(name=Fields.stats, column=[{}] * dataset.num_rows)
         started = time.perf_counter()
-        filtering = ImageTextSimilarityFilter(hf_clip=model, min_score=-1.0, max_score=1.0, num_proc=1)
-        dataset = dataset.map(filtering.compute_stats, num_proc=1, with_rank=False)
+        # Its own choice of processes: what a user gets who sets nothing.
+        filtering = ImageTextSimilarityFilter(hf_clip=model, min_score=-1.0, max_score=1.0)
+        dataset = filtering.run(dataset)
         scores = [stats[StatsKeys.image_text_similarity][0] for stats in dataset[Fields.stats]]
         seconds = time.perf_counter() - started
     print(json.dumps({"seconds": seconds, "scores": scores}))

@@ -2,34 +2,88 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamis.columns import column_values
+from tamis.config import ConfigError
 from tamis.metrics import stats
-from tamis.select import column_values
+from tamis.near_duplicates import near_duplicate_groups
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.run import Run
 
+NEAR_DUPLICATES = "near_duplicate_group"
+
 
 def with_arms(pool: Dataset, subsets: dict[str, Dataset]) -> Dataset:
     """The pool with a column `arms`, the names of the subsets a row is in: any of them is one filter away."""
     from datasets import List, Value
 
-    members = {name: set(subset["row_id"]) for name, subset in subsets.items()}
-    named = [[name for name in members if row_id in members[name]] for row_id in pool["row_id"]]
-    return pool.add_column("arms", named, feature=List(Value("string")))
+    members = {name: set(subset["row_id"][:]) for name, subset in subsets.items()}
+    named = [[name for name in members if row_id in members[name]] for row_id in pool["row_id"][:]]
+    return _with_own(pool, "arms", named, List(Value("string")))
+
+
+def with_near_duplicates(pool: Dataset, hash_column: str, distance: int) -> Dataset:
+    """The pool with a column `near_duplicate_group`, a number for each group of rows whose hashes are close."""
+    from datasets import Value
+
+    feature = pool.features.get(hash_column)
+    if not isinstance(feature, Value) or feature.dtype not in ("string", "large_string"):
+        what = f"is {getattr(feature, 'dtype', feature)}" if feature else "is not in the dataset"
+        raise ConfigError(
+            f"deduplicate: column {hash_column!r} {what}; expected hashes, as the scorer duplicates makes"
+        )
+    try:
+        groups = near_duplicate_groups(pool[hash_column][:], distance)
+    except ValueError as error:
+        raise ConfigError(f"deduplicate: column {hash_column!r}: {error}") from error
+    return _with_own(pool, NEAR_DUPLICATES, groups, Value("int64"))
+
+
+def _with_own(pool: Dataset, name: str, values: Any, feature: Any) -> Dataset:
+    """Adds a column that is ours: of a pool that came from here before, the old one makes room."""
+    if name in pool.column_names:
+        if pool.features[name] != feature:
+            raise ConfigError(f"column {name!r} is in the dataset and not of our making; rename it, or leave it out")
+        pool = pool.remove_columns(name)
+    return pool.add_column(name, values, feature=feature)
 
 
 def numeric(dataset: Dataset, columns: Sequence[str]) -> list[str]:
     """Those of the columns that a mean makes sense of, each once: no hashes, no embeddings, no reasons."""
     kinds = {name: getattr(feature, "dtype", "") for name, feature in dataset.features.items()}
-    return [name for name in dict.fromkeys(columns) if kinds[name].startswith(("float", "int", "uint"))]
+    return [name for name in dict.fromkeys(columns) if kinds[name].startswith(("float", "int", "uint", "bool"))]
+
+
+def nulls(pool: Dataset, columns: Sequence[str], weighted: str | None) -> dict[str, dict[str, int]]:
+    """Rows without a value in these columns, by reason: NAME_error's, or none was given. weighted: a mean of ours."""
+    found = {}
+    for column in columns:
+        empty = np.flatnonzero(np.isnan(column_values(pool, column)))
+        own = [name for name in pool.column_names if name.endswith("_error") and column.startswith(name[:-5])]
+        silent = "a column it weighs is null" if column == weighted else "null in the source"
+        reasons = pool[max(own, key=len)][:] if own and len(empty) else [None] * len(pool)
+        found[column] = dict(Counter(reasons[row] or silent for row in empty.tolist()))
+    return found
+
+
+def measure(pool: Dataset, subsets: dict[str, Dataset], columns: Sequence[str], *, seed: int) -> dict[str, Any]:
+    """What results.json tells of arms: every column's mean in each, and the first arm against the others."""
+    first, *others = subsets
+    return {
+        "arms": {name: aggregate(arm, columns, seed=seed) for name, arm in {"full": pool, **subsets}.items()},
+        "comparisons": [
+            compare(first, other, pool, column, seed=seed) for other in (*others, "full") for column in columns
+        ],
+    }
 
 
 def aggregate(dataset: Dataset, columns: Sequence[str], *, seed: int) -> dict[str, dict[str, Any]]:
@@ -39,7 +93,7 @@ def aggregate(dataset: Dataset, columns: Sequence[str], *, seed: int) -> dict[st
 
 def compare(a: str, b: str, pool: Dataset, column: str, *, seed: int) -> dict[str, Any]:
     """Arm a against arm b, subsets of the pool that may share rows, in one column; `full` is the pool itself."""
-    members = [np.asarray([name == "full" or name in arms for arms in pool["arms"]]) for name in (a, b)]
+    members = [np.asarray([name == "full" or name in arms for arms in pool["arms"][:]]) for name in (a, b)]
     return {"a": a, "b": b, "metric": column, **asdict(stats.subsets(_values(pool, column), *members, seed=seed))}
 
 

@@ -17,7 +17,8 @@ from tamis.sources import Source
 # From free to strict. What is derived from several sources is never freer than the strictest of them.
 LICENCES = (
     ("cc0-1.0", "pddl", "unlicense"),
-    ("mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "isc", "cdla-permissive-2.0"),
+    ("mit", "bsd-2-clause", "bsd-3-clause", "isc", "cdla-permissive-2.0"),
+    ("apache-2.0",),
     ("cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "odc-by"),
     ("cc-by-sa-3.0", "cc-by-sa-4.0", "odbl"),
     ("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"),
@@ -25,6 +26,9 @@ LICENCES = (
     ("cc-by-nd-4.0", "cc-by-nc-nd-4.0"),
 )
 _SHARE_ALIKE = {licence for group in LICENCES for licence in group if "-sa-" in licence or licence == "odbl"}
+_DATABASE = {"odc-by", "odbl"}  # terms of their own kind: those of Creative Commons do not contain them
+# What renderers turn into a link without being asked: addresses, hosts, mail.
+_ADDRESS = re.compile(r"//\w|www\.|\w@\w|\w\.[^\W\d_]{2}", re.IGNORECASE)
 
 
 class Markdown(str):
@@ -62,18 +66,30 @@ def template(name: str) -> Path:
 
 
 def escape(text: str, longest: int = 300) -> Markdown:
-    """Any text on one line, with nothing left in it that Markdown or HTML would act on."""
-    flat = " ".join(text.split())
-    flat = "".join(character for character in flat if character.isprintable())
+    """Any text on one line, with nothing left in it that Markdown or HTML would act on.
+
+    A word that looks like an address is shown as code, the one place where no renderer makes links by itself.
+    """
+    flat = _flat(text)
     if len(flat) > longest:
         flat = flat[: longest - 1] + "…"
-    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return Markdown(re.sub(r"([\\`*_{}\[\]()#+!|~$^-])", r"\\\1", flat))
+    return Markdown(" ".join(code(word) if _ADDRESS.search(word) else _inert(word) for word in flat.split(" ")))
+
+
+def _inert(word: str) -> str:
+    word = word.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    word = re.sub(r"([\\`*_{}\[\]()#+!|~$^-])", r"\\\1", word)
+    return re.sub(r"^(\d+)\.$", r"\1\\.", word)  # at the beginning of a line, a list would start
+
+
+def _flat(text: str) -> str:
+    """One line without what no eye sees: control characters, marks that turn the reading direction."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def code(text: str) -> Markdown:
     """An inline code span that its content cannot close."""
-    flat = " ".join(str(text).split()).replace("|", "\\|")
+    flat = _flat(str(text)).replace("|", "\\|")
     ticks = "`" * (max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1)
     pad = " " if flat.startswith("`") or flat.endswith("`") else ""
     return Markdown(f"{ticks}{pad}{flat}{pad}{ticks}")
@@ -81,6 +97,7 @@ def code(text: str) -> Markdown:
 
 def fenced(text: str, language: str) -> Markdown:
     """A code block that its content cannot close."""
+    text = "".join(character for character in text if character.isprintable() or character in "\n\t")
     fence = "`" * max(3, max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
     return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
 
@@ -117,19 +134,35 @@ def difference(comparison: Comparison) -> Markdown:
 def derived_licence(sources: Iterable[Source]) -> tuple[str, str]:
     """The Hub's licence id for what is made of these sources, and the reason in words."""
     sources = list(sources)
-    unknown = [source.address for source in sources if source.licence in (None, "unknown")]
+    # A repo may state several, as "mit, cc-by-nc-4.0": its rows come under all of them.
+    terms = {source.address: (source.licence or "unknown").split(", ") for source in sources}
+    unknown = [address for address, licences in terms.items() if "unknown" in licences]
     if unknown:
         return "unknown", f"{', '.join(unknown)} states no licence, so neither can what is made of it."
-    stated = {source.licence for source in sources}
+    stated = {licence for licences in terms.values() for licence in licences}
     if len(stated) == 1:
-        return stated.pop(), f"That of {', '.join(source.address for source in sources)}."
-    strictness = {licence: rank for rank, group in enumerate(LICENCES) for licence in group}
-    strange = sorted(stated - set(strictness))
-    together = ", ".join(f"{source.address} ({source.licence})" for source in sources)
-    if strange or len(stated & _SHARE_ALIKE) > 1 or (stated & _SHARE_ALIKE and any("-nc" in one for one in stated)):
+        return stated.pop(), f"That of {', '.join(terms)}."
+    together = ", ".join(f"{address} ({', '.join(licences)})" for address, licences in terms.items())
+    if _no_single_one(stated):
         return "other", f"The terms of all its sources apply together: {together}."
+    strictness = {licence: rank for rank, group in enumerate(LICENCES) for licence in group}
     strictest = max(stated, key=lambda licence: (strictness[licence], licence))
     return strictest, f"The strictest of its sources: {together}."
+
+
+def _no_single_one(stated: set[str]) -> bool:
+    """Whether none of several licences contains the terms of the others."""
+    known = {licence for group in LICENCES for licence in group}
+    share_alike = stated & _SHARE_ALIKE
+    return (
+        not stated <= known
+        or any("-nd-" in licence for licence in stated)  # what is made of it may not be shared at all
+        or len(share_alike) > 1
+        or bool(share_alike)
+        and any("-nc-" in licence for licence in stated - share_alike)
+        or bool(stated & _DATABASE)
+        and any(licence.startswith("cc-by") for licence in stated)
+    )
 
 
 def model_index(

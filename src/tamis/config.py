@@ -10,6 +10,8 @@ import contextlib
 import dataclasses
 import difflib
 import errno
+import math
+import re
 import sys
 import types
 import typing
@@ -23,6 +25,7 @@ import yaml
 from tamis.retries import HubError
 
 Config = TypeVar("Config")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 class ConfigError(ValueError):
@@ -44,6 +47,20 @@ class RunConfig:
     report_to: Annotated[list[Literal["trackio", "wandb", "tensorboard"]], "trackers to log to"] = dataclasses.field(
         default_factory=list
     )
+
+    def __post_init__(self) -> None:
+        self.refuse_below("limit", 1)
+        for name in ("hub_model_id", "hub_dataset_id"):
+            value = getattr(self, name)
+            if value is not None and (not HUB_ID.fullmatch(value) or ".." in value):
+                raise ConfigError(f"{name}: {value!r} is not accepted; expected OWNER/NAME")
+
+    def refuse_below(self, name: str, least: float, most: float = math.inf) -> None:
+        """Bounds of a number, where it is set; NaN is in none."""
+        value = getattr(self, name)
+        if value is not None and not least <= value <= most:
+            reach = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+            raise ConfigError(f"{name}: {value!r} is not accepted; expected {reach}")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -226,6 +243,8 @@ def _parser(config_class: type, description: str | None) -> argparse.ArgumentPar
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
+    # argparse takes -0.5 for a number and -1e-3 for a flag; there is no public way to tell it.
+    parser._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
     parser.add_argument("--config", metavar="FILE", help="YAML file of the settings below")
     defaults = {field.name: field for field in dataclasses.fields(config_class)}
     for name, hint in _hints(config_class).items():
@@ -242,27 +261,39 @@ def _default(field: dataclasses.Field) -> str:
     return "needed"
 
 
-def _add_argument(parser: argparse.ArgumentParser, name: str, kind: Any, text: str) -> None:
+def _add_argument(parser: argparse.ArgumentParser, name: str, given: Any, text: str) -> None:
+    kind = given
     options = [option for option in typing.get_args(kind) if option is not type(None)]
     if typing.get_origin(kind) in (Union, types.UnionType) and len(options) == 1:
         kind = options[0]
+    wants_null = type(None) in typing.get_args(given)
     if kind is bool:
         group = parser.add_mutually_exclusive_group()
         group.add_argument(f"--{name}", action="store_const", const=True, help=text)
         group.add_argument(f"--no_{name}", dest=name, action="store_const", const=False, help=argparse.SUPPRESS)
     elif typing.get_origin(kind) is list:
         parser.add_argument(f"--{name}", nargs="*", type=_reader(typing.get_args(kind)[0]), metavar="VALUE", help=text)
+    elif typing.get_origin(kind) is tuple:
+        kinds = typing.get_args(kind)
+        parser.add_argument(f"--{name}", nargs=len(kinds), type=_reader(kinds[0]), metavar="VALUE", help=text)
     else:
-        parser.add_argument(f"--{name}", type=_reader(kind), metavar="VALUE", help=text)
+        parser.add_argument(f"--{name}", type=_reader(kind, wants_null), metavar="VALUE", help=text)
 
 
-def _reader(kind: Any) -> Any:
-    """Command-line text to a value: text stays text where text is meant, everything else is read as YAML."""
-    if kind is str or (typing.get_origin(kind) is Literal and all(isinstance(o, str) for o in typing.get_args(kind))):
-        return str
+def _reader(kind: Any, wants_null: bool = False) -> Any:
+    """Command-line text to a value: text stays text where text is meant, everything else is read as YAML.
+
+    The word null unsets what may be unset.
+    """
+    options = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+    texts = kind is str or (bool(options) and all(isinstance(option, str) for option in options))
 
     def read(text: str) -> Any:
-        return yaml.load(text, _StrictLoader)
+        if wants_null and text == "null":
+            return None
+        if kind is int:
+            return int(text, 10)  # YAML would read 010 as 8
+        return text if texts else yaml.load(text, _StrictLoader)
 
     read.__name__ = _say(kind)  # argparse names it in its own errors
     return read

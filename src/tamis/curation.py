@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from tamis import cards, report, select, sql
+from tamis import cards, report, sql
+from tamis.columns import column_values
 from tamis.metrics.stats import Comparison, Estimate
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.scoring import Scorer
+    from tamis.select import Cut
     from tamis.sources import Source
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -37,7 +40,7 @@ class Curation:
     measured: Sequence[str]
     scorers: Sequence[Scorer]
     results: dict[str, Any]
-    query: str | None  # None: the selection cannot be said in SQL
+    cut: Cut | None  # None: no single cut says which rows were kept
     seed: int
     image_column: str | None = None
     text_column: str | None = None
@@ -108,7 +111,8 @@ class Curation:
     def _values(self, why_licence: str) -> dict[str, Any]:
         arms = self.results["arms"]
         config = {k: v for k, v in self.results["config"].items() if v is not None and k not in PRIVATE_SETTINGS}
-        config["dataset"] = self.source.repo_id  # a local folder by its name, not by its path
+        config["dataset"] = self.source.repo_id
+        pool = f"'hf://datasets/{self.repo_id}/data/scores/*.parquet'"
         return {
             "repo_id": cards.Markdown(self.repo_id),
             "kept_name": cards.Markdown(self.kept_name),
@@ -130,16 +134,17 @@ class Curation:
                 [[cards.code(c), *(cards.interval(Estimate(**arms[a][c])) for a in arms)] for c in self.measured],
             ),
             "comparisons": cards.table(["score", "against", "difference of means"], self._differences(cards.code)),
-            "columns": cards.Markdown("\n\n".join(_explained(scorer) for scorer in self.scorers)),
+            "columns": cards.Markdown("\n\n".join(_explained(scorer) for scorer in self.scorers)) or None,
             "nulls": cards.nulls_table(self.results["nulls"], len(self.pool)),
             "mixture": cards.table(MIXTURE, self.mixture) if self.mixture else None,
             "per": cards.code(self.per) if self.per else None,
             "deduplicated": self.deduplicated,
+            "why_dropped": cards.Markdown(", or ".join(self._why_dropped())) or None,
             "pictures": self.image_column is not None,
-            "query": cards.fenced(self.query, "sql") if self.query else None,
+            "query": cards.fenced(sql.query(pool, self.cut), "sql") if self.cut else None,
             "sources": cards.sources_table(self.results["sources"]),
             "why_licence": why_licence,
-            "config": cards.fenced(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), "yaml"),
+            "config": cards.fenced(yaml.safe_dump(without_paths(config), sort_keys=False, allow_unicode=True), "yaml"),
             "versions": ", ".join(f"{name} {version}" for name, version in self.results["versions"].items()),
         }
 
@@ -150,6 +155,21 @@ class Curation:
             f'kept = load_dataset("{self.repo_id}", "{self.kept_name}", split="train")\n'
             f'again = pool.filter(lambda row: "{self.kept_name}" in row["arms"])  # the same rows'
         )
+
+    def _why_dropped(self) -> list[str]:
+        """Why a dropped row can score higher than a kept one."""
+        highest = [np.nanmax(column_values(rows, self.by)) for rows in (self.pool, self.kept)]
+        reasons = {
+            "its near-duplicate scored higher still": self.deduplicated,
+            "its part of the mixture was full": self.per is not None,
+            "it lies above the band, where rows were dropped on purpose": self._banded and highest[0] > highest[1],
+            "it is too like a kept one": self.cut is None,
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
+    @property
+    def _banded(self) -> bool:
+        return self.cut is not None and self.cut.ranks is not None
 
     def _differences(self, name: Any = str) -> list[list[Any]]:
         own = {"a", "b", "metric"}
@@ -189,28 +209,18 @@ def _explained(scorer: Scorer) -> str:
     return f"### {scorer.name}\n\n{words}"
 
 
-def selection_query(
-    repo_id: str,
-    candidates: Dataset,
-    by: str,
-    *,
-    seed: int,
-    k: int,
-    threshold: float | None,
-    band: tuple[float, float] | None,
-    per: str | None,
-    one_of_each: str | None,
-) -> str:
-    """The SQL behind a selection; candidates are the rows there were to choose from."""
-    scored = ~np.isnan(select.column_values(candidates, by))
-    return sql.best_rows(
-        f"'hf://datasets/{repo_id}/data/scores/*.parquet'",
-        by,
-        seed=seed,
-        k=k,
-        minimum=threshold,
-        ranks=None if band is None else (round(band[0] * scored.sum()), round(band[1] * scored.sum())),
-        quotas=select.quotas(candidates[per], scored, k) if per else None,
-        per=per,
-        one_of_each=one_of_each,
-    )
+def without_paths(value: Any) -> Any:
+    """Settings as a card shows them: what is a path on this machine by its last name, at any depth."""
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_paths(item) for item in value]
+    return (Path(value).expanduser().resolve().name or "/") if isinstance(value, str) and _is_path(value) else value
+
+
+def _is_path(text: str) -> bool:
+    if text.startswith(("/", "~/", "./", "../")):
+        return "\n" not in text
+    with contextlib.suppress(OSError, ValueError):  # a long text is no name of a file
+        return Path(text).is_dir()
+    return False

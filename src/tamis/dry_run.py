@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,37 +27,47 @@ ROWS = 64
 def estimate(
     sample: Dataset, scorers: list[Scorer], extent: Extent, *, run: Run, batch_size: int, limit: int | None
 ) -> list[tuple[str, str]]:
-    """Scores the sample in a folder of its own and scales up; prints nothing, journals nothing that a run would use."""
+    """Scores the sample twice, in folders of its own, and scales up; nothing is left behind that a run would use.
+
+    One process measures (the sample is one chunk); several are taken to share the rows evenly.
+    """
     total = min(extent.rows, limit) if extent.rows and limit else extent.rows or limit
     lines = [("rows", f"{total:,}" if total else "unknown (the dataset does not say); figures are for 1,000 rows")]
     scale = (total or 1000) / len(sample)
     seconds, written, download = 0.0, 0, 0
-    with tempfile.TemporaryDirectory(prefix="tamis-dry-run-") as folder:
-        output_dir, run.output_dir = run.output_dir, Path(folder)
-        try:
-            for scorer in scorers:
-                attach_scores(sample, scorer, run=run, batch_size=batch_size)  # loads and warms up
-                cold = run.stages.pop()["seconds"]
-                warm = _timed(sample, scorer, run, batch_size)
-                seconds += warm * scale + max(0.0, cold - warm)
-                download += sum(_size_of(repo, revision) for repo, revision in scorer.models)
-                lines.append((scorer.name, f"{duration(warm * scale)} ({len(sample) / max(warm, 1e-9):,.0f} rows/s)"))
-            written = sum(path.stat().st_size for path in Path(folder).rglob("*.arrow"))
-        finally:
-            run.output_dir = output_dir
+    with _borrowed_folder(run) as folder:
+        for scorer in scorers:
+            cold = _timed(sample, scorer, run, folder / "cold", batch_size)  # loads the model, starts the threads
+            warm = _timed(sample, scorer, run, folder / "warm", batch_size)
+            seconds += warm * scale / run.ranks + max(0.0, cold - warm)
+            download += sum(_size_of(repo, revision) for repo, revision in scorer.models)
+            rate = len(sample) * run.ranks / max(warm, 1e-9)
+            lines.append((scorer.name, f"{duration(warm * scale / run.ranks)} ({rate:,.0f} rows/s)"))
+        written = sum(path.stat().st_size for path in (folder / "warm").rglob("*.arrow"))
     stored = sample.with_format("arrow")[:].nbytes
     lines += [
-        ("time", f"{duration(seconds)} on {run.ranks} process(es), {run.accelerator.device.type}"),
+        ("time to score", f"{duration(seconds)} on {run.ranks} process(es), {run.accelerator.device.type}"),
         ("memory", _peak_memory()),
-        ("disk", f"{size(written / 2 * scale)} of scores, {size(stored * scale)} of rows, as much again to publish"),
+        ("disk", f"{size(written * scale)} of scores, {size(stored * scale)} of rows, as much again to publish"),
         ("downloads", f"{size(extent.download_bytes)} of data, {size(download)} of models (less what is cached)"),
     ]
     return lines
 
 
-def _timed(sample: Dataset, scorer: Scorer, run: Run, batch_size: int) -> float:
-    """Seconds for the sample once the model is warm: under another fingerprint and folder nothing is reused."""
-    output_dir, run.output_dir = run.output_dir, run.output_dir / "warm"
+@contextmanager
+def _borrowed_folder(run: Run) -> Iterator[Path]:
+    """A folder that all ranks share, and that is gone afterwards."""
+    folder = Path(run.from_main(tempfile.mkdtemp(prefix="tamis-dry-run-") if run.is_main else None))
+    try:
+        yield folder
+        run.wait()
+    finally:
+        if run.is_main:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _timed(sample: Dataset, scorer: Scorer, run: Run, folder: Path, batch_size: int) -> float:
+    output_dir, run.output_dir = run.output_dir, folder
     try:
         attach_scores(sample, scorer, run=run, batch_size=batch_size)
         return run.stages.pop()["seconds"]

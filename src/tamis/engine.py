@@ -6,6 +6,7 @@ halves; the scorer is held to its word before anything is written.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 
 from tamis import models
 from tamis.images import Unscorable
-from tamis.journal import Journal, content_hash
+from tamis.journal import Journal
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tamis.scoring import Scorer
 
 NOT_FINITE = "score is not finite"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TAKEN_AT_ONCE = 8_000_000  # bytes of rows that a thread turns into Python objects at once
 
 
 class Work:
@@ -42,13 +45,15 @@ class Work:
 class Engine:
     """Scores chunks: rows are prepared on threads while the model works on the rows before them."""
 
-    def __init__(self, scorer: Scorer, features: Features, journal: Journal, batch_size: int, run: Run) -> None:
+    def __init__(
+        self, scorer: Scorer, features: Features, journal: Journal, batch_size: int, run: Run, work: Work
+    ) -> None:
         self.scorer = scorer
         self.features = features
         self.journal = journal
         self.batch_size = batch_size
         self.run = run
-        self.work = Work()
+        self.work = work
         self.threads = max(1, (os.cpu_count() or 1) // run.ranks)
 
     def __enter__(self) -> Engine:
@@ -58,37 +63,25 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def score(
-        self, inputs: Dataset, bounds: list[tuple[int, int]], contents: list[str] | None
-    ) -> list[tuple[int, str]]:
-        """Brings this rank's chunks into the journal; returns the content hash of each."""
+    def score(self, inputs: Dataset, chunks: list[tuple[tuple[int, int], str]]) -> None:
+        """Brings these chunks, ((start, stop), key), into the journal."""
         from tqdm.auto import tqdm
 
-        mine = range(self.run.rank, len(bounds), self.run.ranks)
-        done, nulls = [], 0
+        nulls = 0
         with (
             _quiet_datasets(),
             tqdm(
-                total=sum(bounds[index][1] - bounds[index][0] for index in mine),
+                total=sum(stop - start for (start, stop), _ in chunks),
                 desc=self.scorer.name + (f" (rank 0 of {self.run.ranks})" if self.run.ranks > 1 else ""),
                 unit="row",
                 disable=not self.run.is_main,
             ) as bar,
         ):
-            for index in mine:
-                start, stop = bounds[index]
-                chunk = inputs.select(range(start, stop))
-                content = contents[index] if contents else content_hash(chunk)
-                key = self.journal.key(content)
-                if self.journal.has(key, stop - start):
-                    self.work.reused += 1
-                else:
-                    nulls += self._score_chunk(chunk, key)
-                    self.work.computed += 1
-                done.append((index, content))
+            for (start, stop), key in chunks:
+                nulls += self._score_chunk(inputs.select(range(start, stop)), key)
+                self.work.computed += 1
                 bar.update(stop - start)
                 bar.set_postfix(nulls=nulls, refresh=False)
-        return done
 
     def _score_chunk(self, chunk: Dataset, key: str) -> int:
         partial = self.journal.partial(key)
@@ -113,6 +106,8 @@ class Engine:
             )
             self.journal.commit(key, partial)
         except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise  # the scorer's own: a missing file, a service
             raise OSError(
                 error.errno,
                 f"{self.scorer.name}: could not write to {self.journal.folder} ({error.strerror}); finished chunks are "
@@ -160,12 +155,15 @@ class Engine:
 
     def _prepare(self, table: pa.Table, positions: np.ndarray) -> tuple[list[int], list[dict], list[tuple[int, str]]]:
         kept, prepared, refused = [], [], []
-        for position, row in zip(positions.tolist(), table.take(pa.array(positions)).to_pylist(), strict=True):
-            try:
-                prepared.append(self.scorer.prepare(row))
-                kept.append(position)
-            except Unscorable as reason:
-                refused.append((position, str(reason)))
+        step = max(1, TAKEN_AT_ONCE * table.num_rows // max(1, table.nbytes))
+        for first in range(0, len(positions), step):
+            some = positions[first : first + step]
+            for position, row in zip(some.tolist(), table.take(pa.array(some)).to_pylist(), strict=True):
+                try:
+                    prepared.append(self.scorer.prepare(row))
+                    kept.append(position)
+                except Unscorable as reason:
+                    refused.append((position, str(reason)))
         return kept, prepared, refused
 
     def _call(self, prepared: list[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -200,14 +198,13 @@ class Engine:
                 f"{self.scorer.name}: {rows} rows gave "
                 f"{ {column: len(values) for column, values in scored.items()} }; its columns are {list(self.features)}"
             )
-        for column in self.features:
-            if column == error:
-                continue
-            values = scored[column]
-            for position in _not_finite(values):
-                values[position] = None
+        for column in self.scorer.columns:
+            # As they will be stored: 1e39 is a number, and infinite in float32.
+            kind = self.features.arrow_schema.field(column).type
+            for position in _not_finite(pa.array(scored[column], type=kind)):
+                scored[column][position] = None
                 reasons[position] = reasons[position] or NOT_FINITE
-            for position, value in enumerate(values):
+            for position, value in enumerate(scored[column]):
                 if value is None and reasons[position] is None:
                     raise RuntimeError(f"{self.scorer.name}: a null in {column} without a reason in {error}")
         return scored
@@ -220,13 +217,25 @@ def _costly_first(table: pa.Table, bucket_by: str | None) -> np.ndarray:
     column = table[bucket_by]
     if pa.types.is_struct(column.type):
         column = pc.struct_field(column, "bytes")
+    if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type) or _is_large(column.type)):
+        return np.arange(table.num_rows)  # a column of nulls, of numbers: the scorer will say what is wrong with it
     lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy()
     return np.argsort(-lengths.astype(np.int64), kind="stable")
 
 
-def _not_finite(values: list[Any]) -> list[int]:
-    numbers = [(position, value) for position, value in enumerate(values) if isinstance(value, float | list | tuple)]
-    return [position for position, value in numbers if not np.all(np.isfinite(np.asarray(value, dtype=np.float64)))]
+def _is_large(kind: pa.DataType) -> bool:
+    return pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
+
+
+def _not_finite(values: pa.Array) -> list[int]:
+    """Rows whose number, or any number of whose list, is NaN or infinite."""
+    if pa.types.is_floating(values.type):
+        bad = pc.invert(pc.fill_null(pc.is_finite(values), True))
+        return pc.indices_nonzero(bad).to_pylist()
+    if pa.types.is_list(values.type) and pa.types.is_floating(values.type.value_type):
+        inside = pc.list_parent_indices(values).filter(pc.invert(pc.is_finite(pc.list_flatten(values))))
+        return pc.unique(inside).to_pylist()
+    return []
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow.parquet as pq
 
+from tamis.config import HUB_ID, ConfigError
 from tamis.parquet import write_config
 from tamis.retries import HubError, first_line, patiently
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tamis.run import Run
 
 OURS = ("data/", "pictures/")  # folders a push replaces whole; other files of the repo are left alone
+TAG = "tamis"  # in the card of every repo we publish: what says that its data/ is ours to replace
 TEXT = (".md", ".html", ".json", ".yaml", ".yml", ".txt", ".csv")
 
 
@@ -91,6 +93,17 @@ def publish_adapter(
         return _finish(folder, repo_id, "model", card, files, push=push, private=private)
 
 
+def unpushed_id(path: str, made: str) -> str:
+    """What a repo is called that is not pushed and was given no name."""
+    name = re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.")
+    return f"your-name/{name or 'dataset'}-{made}"
+
+
+def _name(repo_id: str) -> None:
+    if not HUB_ID.fullmatch(repo_id) or ".." in repo_id:
+        raise ConfigError(f"hub id: {repo_id!r} is not accepted; expected OWNER/NAME")
+
+
 def show(run: Run, published: Published, *, load: list[str]) -> None:
     """Where it is, and the lines that load it: what a user copies next."""
     if published.url is None:
@@ -102,9 +115,39 @@ def show(run: Run, published: Published, *, load: list[str]) -> None:
         run.say(f'load_dataset("{published.repo_id}", "{config}", split="train")')
 
 
+def claim(run: Run, repo_id: str, repo_type: Literal["dataset", "model"], *, private: bool) -> None:
+    """Makes the repo to publish to before hours are spent: may we write there, is it ours, is it private as meant?"""
+    if run.is_main:
+        _name(repo_id)
+        _owned(repo_id, repo_type, private)
+    run.wait()
+
+
+def _owned(repo_id: str, repo_type: str, private: bool) -> Any:
+    """The repo's state, created if need be; refused where a push would overwrite or expose what is not ours to."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi()
+
+    def state() -> Any:
+        api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
+        return api.repo_info(repo_id, repo_type=repo_type)
+
+    try:
+        info = patiently(state, repo_id)
+    except HfHubHTTPError as error:
+        raise HubError(f"{repo_id}: the Hub refused ({error.response.status_code}): {first_line(error)}") from error
+    if private and not info.private:
+        raise HubError(f"{repo_id} exists and is public, hub_private_repo is true: make it private, or say otherwise")
+    tags = (info.card_data or {}).get("tags") or []
+    if TAG not in tags and any(file.rfilename.startswith(OURS) for file in info.siblings or []):
+        raise HubError(f"{repo_id} exists and holds data that tamis did not publish: choose another hub id")
+    return info
+
+
 def _empty_folder(run: Run, kind: str, repo_id: str) -> Path:
-    if not re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", repo_id) or ".." in repo_id:
-        raise ValueError(f"hub id: {repo_id!r} is not accepted; expected OWNER/NAME")
+    _name(repo_id)
     folder = run.output_dir / "hub" / kind / repo_id
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -121,6 +164,8 @@ def _finish(
     push: bool,
     private: bool,
 ) -> Published:
+    tags = list(dict.fromkeys([*card.metadata.get("tags", []), TAG]))
+    card = dataclasses.replace(card, metadata=card.metadata | {"tags": tags})
     (folder / "README.md").write_text(card.render(), encoding="utf-8")
     for name, content in files.items():
         target = folder / name
@@ -142,16 +187,17 @@ def refuse_leaks(folder: Path) -> None:
     from huggingface_hub import get_token
 
     secrets = {
-        "the Hub token": get_token(),
-        "the home folder": f"{Path.home()}/",
-        "the working folder": f"{Path.cwd()}/",
+        "the Hub token": re.escape(get_token() or "\0"),
+        # Where a path starts: data/ in an address is not the folder /data/.
+        "the home folder": rf"(?<![\w/.~-]){re.escape(str(Path.home()))}/",
+        "the working folder": rf"(?<![\w/.~-]){re.escape(str(Path.cwd()))}/",
     }
     for path in sorted(folder.rglob("*")):
         if path.suffix not in TEXT:
             continue
         text = path.read_text(encoding="utf-8")
-        for what, secret in secrets.items():
-            if secret and len(secret) > 2 and secret in text:
+        for what, pattern in secrets.items():
+            if re.search(pattern, text):
                 raise ValueError(f"{path.relative_to(folder)} would publish {what}; nothing was pushed")
 
 
@@ -163,8 +209,7 @@ def _push(folder: Path, repo_id: str, repo_type: str, private: bool) -> Any:
     api = HfApi()
 
     def push() -> Any:
-        api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
-        return _commit(api, folder, repo_id, repo_type)
+        return _commit(api, folder, repo_id, repo_type, parent=_owned(repo_id, repo_type, private))
 
     kept = f"the files are whole under {Path(*folder.parts[-4:])}: start again to push them"
     try:
@@ -176,12 +221,11 @@ def _push(folder: Path, repo_id: str, repo_type: str, private: bool) -> Any:
         raise HubError(f"{repo_id}: the Hub refused ({status}): {first_line(error)}; {kept}") from error
 
 
-def _commit(api: Any, folder: Path, repo_id: str, repo_type: str) -> Any:
+def _commit(api: Any, folder: Path, repo_id: str, repo_type: str, *, parent: Any) -> Any:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    info = api.repo_info(repo_id, repo_type=repo_type)
     new = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    there = [sibling.rfilename for sibling in info.siblings or []]
+    there = [sibling.rfilename for sibling in parent.siblings or []]
     # A card that names an older subset must not outlive it, nor its files.
     gone = [name for name in there if name.startswith(OURS) and name not in new]
     return api.create_commit(
@@ -190,7 +234,7 @@ def _commit(api: Any, folder: Path, repo_id: str, repo_type: str) -> Any:
         + [CommitOperationDelete(name) for name in gone],
         commit_message=f"Publish {repo_type}, card and pictures",
         repo_type=repo_type,
-        parent_commit=info.sha,
+        parent_commit=parent.sha,
     )
 
 

@@ -6,8 +6,10 @@ A dataset is untrusted input: a row may name a file of this machine, be a bomb, 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,29 +34,47 @@ _MALFORMED = (
 )
 
 
+# What a dataset may hold. Pillow knows more: among them formats that start other programs (EPS runs Ghostscript).
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+
+
 class Unscorable(Exception):
     """This row cannot be scored; the message is the reason, short and the same for rows alike (it is counted)."""
 
 
-_readable_folders: list[Path] = []
+_readable_folders: set[Path] = set()
+_readable_prefixes: set[str] = set()
+_ARCHIVE = re.compile(r"(?:zip|tar)://[^:]*::")
 
 
 def allow_folder(folder: Path) -> None:
-    """Lets image columns name files inside this folder, as those of a local image folder do.
+    """Lets image columns name files inside this folder, as those of an image folder do.
 
     Elsewhere a path in a row is refused: a published dataset could name any file of the reader's machine, and a
     recipe would go on to publish it.
     """
-    _readable_folders.append(folder.resolve())
+    _readable_folders.add(folder.resolve())
+
+
+def allow_prefix(address: str) -> None:
+    """The same for a repo at its commit, hf://datasets/OWNER/NAME@COMMIT/: streamed image folders name files so."""
+    _readable_prefixes.add(address)
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)  # AVIF is not in every build
 
 
 def image_bytes(value: Any) -> bytes:
     """The encoded image behind a cell: a struct {bytes, path} (datasets' Image, undecoded), or raw bytes."""
+    if isinstance(value, str):
+        what = "a URL" if "://" in value else "a text"
+        raise Unscorable(f"image: {what}, not an image; download the images into the dataset first")
     path = None
     if isinstance(value, dict):
         value, path = value.get("bytes"), value.get("path")
-    elif isinstance(value, str):
-        value, path = None, value
     if value is None and path is None:
         raise Unscorable("image: null")
     if value is None:
@@ -66,23 +86,52 @@ def image_bytes(value: Any) -> bytes:
     return bytes(value)
 
 
+def file_of(path: str) -> Path | None:
+    """The file a row names, if rows may name it; links are followed before that is decided."""
+    if "\0" in path or len(path) > 4096:
+        return None
+    try:
+        resolved = Path(path).resolve()
+        inside = any(resolved.is_relative_to(folder) for folder in _readable_folders)
+        return resolved if inside and resolved.is_file() else None
+    except (OSError, RuntimeError):  # a name too long for the file system, a loop of links
+        return None
+
+
 def _read(path: str) -> bytes:
-    if path.startswith("hf://") or "::hf://" in path:  # a streamed image folder of the Hub
+    if _is_own_address(path):
         import fsspec
 
-        with fsspec.open(path, "rb") as file:
-            return file.read()
+        try:
+            with fsspec.open(path, "rb") as file:
+                return file.read()
+        except FileNotFoundError as error:
+            raise Unscorable("image: a file that is missing, or not the dataset's own") from error
     if "://" in path:
         raise Unscorable("image: a URL, not an image; download the images into the dataset first")
-    resolved = Path(path).resolve()
-    if not any(resolved.is_relative_to(folder) for folder in _readable_folders):
-        raise Unscorable("image: a path outside the dataset")
-    try:
-        content = resolved.read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise Unscorable("image: file is missing") from error
+    file = file_of(path)
+    if file is None:
+        raise Unscorable("image: a file that is missing, or not the dataset's own")
+    content = file.read_bytes()
     if not content:
         raise Unscorable("image: zero bytes")
+    return content
+
+
+def _is_own_address(path: str) -> bool:
+    """A file of an allowed repo, or of one archive in it. fsspec opens the first link of a chain: no other may lead."""
+    inner = _ARCHIVE.sub("", path, count=1)
+    prefix = next((prefix for prefix in _readable_prefixes if inner.startswith(prefix)), None)
+    return prefix is not None and "::" not in inner and ".." not in inner.removeprefix(prefix).split("/")
+
+
+def own_image(value: Any) -> bytes:
+    """The bytes of a cell that names a file, only if they are an image: nothing else may be copied into a dataset."""
+    content = image_bytes(value)
+    try:
+        Image.open(io.BytesIO(content), formats=_formats())
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_MALFORMED) as error:
+        raise Unscorable("image: not an image") from error
     return content
 
 
@@ -93,7 +142,7 @@ def decode_image(value: Any) -> Image.Image:
         return _to_rgb(value)
     content = image_bytes(value)
     try:
-        image = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content), formats=_formats())
         _refuse_extremes(image)
         return _to_rgb(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:

@@ -1,7 +1,8 @@
 """The journal: finished chunks of scores on disk, keyed by everything that decides their values.
 
-A key is made of the content of the chunk's input columns, the scorer's settings, its models' commits and its source
-code. Whatever changes, the key changes: what is found under a key is never stale.
+A key is made of the content of the chunk's input columns, the scorer's settings, its models' commits, their dtype and
+the source code behind it. Whatever of these changes, the key changes: what is found under a key is never stale. Not in
+it are versions of libraries: an upgrade in the middle of a week's scoring keeps what is done (results.json names them).
 """
 
 from __future__ import annotations
@@ -13,22 +14,26 @@ import inspect
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tamis.durable import rename_durably
+from tamis.images import file_of
 from tamis.run import write_json
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 
-ROWS_HASHED = 32
+SMALL_ROWS_HASHED, LARGE_ROWS_HASHED = 256, 8  # rows hashed at once: of texts and numbers, of images
+CHECKSUM = 32  # bytes
 
 
 class Journal:
-    """Chunks of one scorer with one identity, in one folder."""
+    """Chunks of one scorer with one identity, in one folder. Each file ends with its own checksum, behind the table."""
 
     def __init__(self, folder: Path, identity: dict[str, Any], features: Features) -> None:
         self.folder = folder
@@ -48,32 +53,29 @@ class Journal:
 
     def commit(self, key: str, written: Path) -> None:
         """Makes a written file the chunk of this key: on the disk first, then visible, whole."""
-        with written.open("rb") as file:
-            os.fsync(file.fileno())
-        written.replace(self.path(key))
-        _sync_folder(self.folder)
+        _seal(written)
+        rename_durably(written, self.path(key))
 
     def has(self, key: str, rows: int) -> bool:
-        """True if the chunk is there and whole: some mounts do not keep the order of write and rename."""
-        return _rows_of(self.path(key), self.features) == rows
+        return self._whole(self.path(key), rows)
 
-    def together(self, keys: list[str], rows: int, *, write: bool) -> Path | None:
-        """The one file that holds these chunks in order. A thousand small ones would each keep a map open."""
-        path = self.folder / f"all-{hashlib.sha256(''.join(keys).encode()).hexdigest()}.arrow"
-        if _rows_of(path, self.features) == rows:
-            return path
-        if not write:
-            return None
+    def together(self, keys: list[str]) -> Path:
+        """The file that holds these chunks in order, whether it is there or not."""
+        return self.folder / f"all-{hashlib.sha256(''.join(keys).encode()).hexdigest()}.arrow"
+
+    def has_together(self, keys: list[str], rows: int) -> bool:
+        return self._whole(self.together(keys), rows)
+
+    def write_together(self, keys: list[str]) -> None:
+        """Makes one file of the chunks: a thousand small ones would each keep a map open."""
+        path = self.together(keys)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_stream(file, self.features.arrow_schema) as stream:
             for key in keys:
                 with pa.memory_map(str(self.path(key))) as chunk:
                     stream.write_table(pa.ipc.open_stream(chunk).read_all().cast(self.features.arrow_schema))
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(self.folder)
-        return path
+        _seal(partial)
+        rename_durably(partial, path)
 
     def sweep(self) -> None:
         """Removes what killed processes left half-written. Only while no rank is writing."""
@@ -82,19 +84,55 @@ class Journal:
         for path in self.folder.glob("tmp*"):  # datasets.map writes under this name, then moves
             path.unlink(missing_ok=True)
 
+    def _whole(self, path: Path, rows: int) -> bool:
+        """Whether the file is there, unharmed, with these columns and that many rows. Disks and mounts do fail."""
+        if not path.is_file() or not _is_sealed(path):
+            return False
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_stream(file).read_all()
+        return table.num_rows == rows and table.column_names == list(self.features)
+
+
+def _seal(path: Path) -> None:
+    """Appends the checksum; readers of the table stop before it."""
+    with path.open("r+b") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0, os.SEEK_END)
+        file.write(digest)
+
+
+def _is_sealed(path: Path) -> bool:
+    size = path.stat().st_size - CHECKSUM
+    if size <= 0:
+        return False
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0:
+            part = file.read(min(size, 1 << 20))
+            digest.update(part)
+            size -= len(part)
+        return file.read() == digest.digest()
+
 
 class ContentMemo:
-    """Content hashes by the dataset's own fingerprint: a restart knows its keys without reading a row."""
+    """Content hashes by the dataset's own fingerprint: a restart knows its keys without reading a row.
+
+    Files beside the table (image folders) are not in the fingerprint of every dataset: their sizes and times are
+    looked at each time.
+    """
 
     def __init__(self, folder: Path, dataset: Dataset, columns: tuple[str, ...], rows_per_chunk: int) -> None:
         named = json.dumps([dataset._fingerprint, columns, rows_per_chunk])
-        self._path = folder / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.json"
+        digest = hashlib.sha256(named.encode())
+        table = dataset.select_columns(list(columns)).with_format("arrow")[:]
+        for path in (path for column in table.columns for path in _paths_of(column)):
+            file = file_of(path)
+            status = file.stat() if file else None
+            digest.update(repr(status and (status.st_size, status.st_mtime_ns, status.st_ctime_ns)).encode())
+        self._path = folder / f"{digest.hexdigest()[:32]}.json"
 
     def read(self) -> list[str] | None:
-        try:
-            return json.loads(self._path.read_text())
-        except FileNotFoundError:
-            return None
+        return json.loads(self._path.read_text()) if self._path.is_file() else None
 
     def write(self, contents: list[str]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,30 +164,34 @@ def content_hash(chunk: Dataset) -> str:
     digest = _Digest()
     table = chunk.with_format("arrow")[:]
     schema = pa.schema([pa.field(str(position), field.type) for position, field in enumerate(table.schema)])
+    step = LARGE_ROWS_HASHED if any(map(_may_be_large, schema.types)) else SMALL_ROWS_HASHED
     with pa.ipc.new_stream(pa.PythonFile(digest, mode="w"), schema) as stream:
-        for start in range(0, len(chunk), ROWS_HASHED):
+        for start in range(0, len(chunk), step):
             # Taken, not sliced: a slice is written with what stands beside it in memory. A few rows at a time: a
             # thousand photographs would not fit one Arrow array.
-            rows = pa.array(range(start, min(start + ROWS_HASHED, len(chunk))))
+            rows = pa.array(range(start, min(start + step, len(chunk))))
             piece = pa.Table.from_arrays(table.take(rows).combine_chunks().columns, schema=schema)
             stream.write_table(piece)
-    for column in table.columns:
-        for path in _paths_of(column):
-            digest.write(f"\0{path}\0".encode())
-            if Path(path).is_file():
-                with Path(path).open("rb") as file:
-                    digest.write(hashlib.file_digest(file, "sha256").digest())
+    for path in (path for column in table.columns for path in _paths_of(column)):
+        digest.write(f"\0{path}\0".encode())
+        if file := file_of(path):
+            with file.open("rb") as opened:
+                digest.write(hashlib.file_digest(opened, "sha256").digest())
     return digest.sha.hexdigest()
 
 
-def _paths_of(column: pa.ChunkedArray) -> list[str]:
+def _may_be_large(kind: pa.DataType) -> bool:
+    return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _paths_of(column: pa.ChunkedArray) -> Iterator[str]:
     """Paths of images that are stored as files beside the table (image folders), not inside it."""
     kind = column.type
-    if not (pa.types.is_struct(kind) and {kind.field(i).name for i in range(kind.num_fields)} == {"bytes", "path"}):
-        return []
-    combined = column.combine_chunks()
-    outside = combined.filter(pa.compute.is_null(combined.field("bytes")))
-    return [path for path in outside.field("path").to_pylist() if path is not None]
+    if not (pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}):
+        return
+    for chunk in column.chunks:  # not combined: images may be more than one array can hold
+        outside = pa.compute.is_null(chunk.field("bytes"))
+        yield from (path for path in chunk.field("path").filter(outside).to_pylist() if path is not None)
 
 
 def source_code(thing: type) -> str:
@@ -206,21 +248,3 @@ def _as_run(tree: ast.Module) -> ast.Module:
 
 def settings(scorer: Any) -> dict[str, Any]:
     return {"class": f"{type(scorer).__module__}.{type(scorer).__qualname__}"} | dataclasses.asdict(scorer)
-
-
-def _rows_of(path: Path, features: Features) -> int | None:
-    """How many rows the file holds; None where there is no whole file of these columns."""
-    try:
-        with pa.memory_map(str(path)) as file:
-            table = pa.ipc.open_stream(file).read_all()
-    except (FileNotFoundError, pa.ArrowInvalid):
-        return None
-    return table.num_rows if table.column_names == list(features) else None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

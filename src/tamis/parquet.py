@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,56 +10,74 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tamis.images import Unscorable, image_bytes
+from tamis.images import Unscorable, own_image
 from tamis.rows import image_columns
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 SHARD_BYTES = 500_000_000
 ROW_GROUP_BYTES = 16_000_000  # what a viewer reads to show one page
+# Rows taken at once. With images few: how large they are is known only once they are read.
+PLAIN_ROWS, IMAGE_ROWS = 1_000, 16
 
 
 def write_config(folder: Path, name: str, dataset: Dataset) -> dict[str, Any]:
-    """One config as parquet shards; what the card's dataset_info says of it."""
+    """Writes one config as shards under data/NAME; returns what the card's dataset_info says of it."""
     from datasets import DatasetInfo, SplitDict, SplitInfo
     from datasets.features import Image
 
     features = dataset.features.copy()
     for column in image_columns(features):
         features[column] = Image()  # undecoded is how we read; whoever loads it wants pictures
-    size = max(1, dataset.data.nbytes if dataset._indices is None else _estimated_bytes(dataset))
-    shards = max(1, -(-size // SHARD_BYTES))
-    rows_per_group = max(1, min(10_000, ROW_GROUP_BYTES * max(1, len(dataset)) // size))
     target = folder / "data" / name
     target.mkdir(parents=True)
-    for index in range(shards):
-        shard = dataset.shard(shards, index, contiguous=True) if shards > 1 else dataset
-        path = target / f"train-{index:05d}-of-{shards:05d}.parquet"
-        with pq.ParquetWriter(
-            path, features.arrow_schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
-        ) as writer:
-            for batch in shard.with_format("arrow").iter(batch_size=rows_per_group):
-                writer.write_table(_self_contained(batch, features))
-    files = list(target.iterdir())
+    size, shards = 0, []
+    shard, written = None, 0
+    for group in _row_groups(dataset, features):
+        if shard is None or written >= SHARD_BYTES:
+            if shard is not None:
+                shard.close()
+            shards.append(target / f"{len(shards)}.partial")
+            shard, written = _writer(shards[-1], features), 0
+        shard.write_table(group)
+        written += group.nbytes
+        size += group.nbytes
+    shard.close()
+    for index, path in enumerate(shards):  # their number is known only now
+        path.rename(target / f"train-{index:05d}-of-{len(shards):05d}.parquet")
     splits = SplitDict()
     splits.add(SplitInfo("train", num_bytes=size, num_examples=len(dataset)))
     info = DatasetInfo(
         features=features,
         splits=splits,
-        download_size=sum(path.stat().st_size for path in files),
+        download_size=sum(path.stat().st_size for path in target.iterdir()),
         dataset_size=size,
     )
     return {"config_name": name, **info._to_yaml_dict()}
 
 
-def _estimated_bytes(dataset: Dataset) -> int:
-    """Size of a selection: a sample of its rows, since measuring all would read every image once more."""
-    sample = dataset.select(range(0, len(dataset), max(1, len(dataset) // 50)))
-    return sample.with_format("arrow")[:].nbytes * len(dataset) // max(1, len(sample))
+def _writer(path: Path, features: Features) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        path, features.arrow_schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
+    )
 
 
-def _self_contained(table: pa.Table, features: Any) -> pa.Table:
+def _row_groups(dataset: Dataset, features: Features) -> Iterator[pa.Table]:
+    """The rows in tables of about ROW_GROUP_BYTES; one empty table for an empty dataset."""
+    step = IMAGE_ROWS if image_columns(features) else PLAIN_ROWS
+    waiting, size = [], 0
+    for rows in dataset.with_format("arrow").iter(batch_size=step):
+        waiting.append(_self_contained(rows, features))
+        size += waiting[-1].nbytes
+        if size >= ROW_GROUP_BYTES:
+            yield pa.concat_tables(waiting)
+            waiting, size = [], 0
+    if waiting or len(dataset) == 0:
+        yield pa.concat_tables([features.arrow_schema.empty_table(), *waiting])
+
+
+def _self_contained(table: pa.Table, features: Features) -> pa.Table:
     """Images stored inside, under their bare file names: no path of this machine is published, nor a file it names."""
     columns = []
     for name in features:
@@ -79,7 +98,9 @@ def _inside(images: pa.StructArray) -> pa.StructArray:
 
 
 def _bytes_or_none(value: dict[str, Any] | None) -> bytes | None:
+    if value is None or value["bytes"] is not None:
+        return value and value["bytes"]
     try:
-        return None if value is None else image_bytes(value)
+        return own_image(value)
     except Unscorable:
         return None  # its row carries the reason in the scorer's error column

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamis.columns import column_values
 from tamis.images import Unscorable, decode_image
-from tamis.select import column_values, mixture, ranked
+from tamis.select import mixture, ranked
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -59,7 +60,7 @@ def examples(
 ) -> dict[str, list[int]]:
     """Positions worth a look: the best, the last kept and the first dropped, the worst."""
     order = ranked(pool, column, seed=seed).tolist()
-    ids = pool["row_id"]
+    ids = pool["row_id"][:]
     kept = [position for position in order if ids[position] in kept_ids]
     dropped = [position for position in order if ids[position] not in kept_ids]
     return {
@@ -109,7 +110,7 @@ def mixture_rows(pool: Dataset, kept: Dataset, column: str, longest: int = 20) -
     """value, rows before, share before, rows after, share after; rare values of a long list are summed up."""
     before, after = mixture(pool, column), mixture(kept, column)
     named = list(before)[:longest]
-    rows = [[value, before[value], after.get(value, 0)] for value in named]
+    rows = [["(null)" if value is None else value, before[value], after.get(value, 0)] for value in named]
     rest = [value for value in before if value not in named]
     if rest:
         count = (sum(before[value] for value in rest), sum(after.get(value, 0) for value in rest))

@@ -6,13 +6,15 @@ import contextlib
 import hashlib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis.config import ConfigError
-from tamis.images import Unscorable, allow_folder, image_bytes
+from tamis.durable import rename_durably
+from tamis.images import Unscorable, allow_folder, allow_prefix, own_image
 from tamis.retries import patiently
 from tamis.sources import Source, pin, refuse_embedded_elsewhere
 
@@ -42,10 +44,10 @@ def read_rows(
     only these of a parquet dataset: without an image among them, no pixel is fetched.
     """
     refuse_embedded_elsewhere(path)
+    if "[" in split:
+        raise ConfigError(f"split: {split!r} is not accepted; expected a split's name (limit takes the first rows)")
     source = run.from_main(pin(path, "dataset", revision) if run.is_main else None)
-    if source.local:
-        allow_folder(Path(path))
-    _allow_caches()
+    _allow_files_of(path, source)
     with run.accelerator.main_process_first():  # one rank downloads, the others find it in the cache
         if streaming:
             dataset = _streamed(path, source, config_name, split, columns, limit, run.output_dir / "rows")
@@ -56,6 +58,7 @@ def read_rows(
     if len(dataset) == 0:
         raise ConfigError(f"dataset: {source.repo_id!r}, split {split!r}: no rows")
     refuse_missing_columns(dataset.column_names, needs)
+    _refuse_nested_media(dataset.features)
     dataset = with_row_id(undecoded(dataset), split, id_column)
     run.cite(source, rows=len(dataset))
     return dataset, source
@@ -75,6 +78,7 @@ def extent(path: str, source: Source, *, config_name: str | None, split: str) ->
     import pyarrow.parquet as pq
     from datasets import load_dataset_builder
 
+    path = str(Path(path).resolve()) if source.local else path
     builder = load_dataset_builder(path, config_name, revision=None if source.local else source.revision)
     files = [str(file) for file in (builder.config.data_files or {}).get(split, [])]
     size = 0
@@ -109,12 +113,14 @@ def with_row_id(dataset: Dataset, split: str, id_column: str | None) -> Dataset:
         ids = [f"{split}-{index}" for index in range(len(dataset))]
     else:
         refuse_missing_columns(dataset.column_names, (id_column,))
-        ids = [None if value is None else str(value) for value in dataset[id_column]]
+        ids = [None if value is None else str(value) for value in dataset[id_column][:]]
         if None in ids:
             raise ConfigError(f"id_column: {id_column!r} is null in row {ids.index(None)}; every row needs an id")
-        if len(set(ids)) < len(ids):
-            twice = next(value for position, value in enumerate(ids) if value in set(ids[:position]))
+        twice, often = Counter(ids).most_common(1)[0]
+        if often > 1:
             raise ConfigError(f"id_column: {id_column!r} holds {twice!r} more than once; row ids must differ")
+        if id_column != "row_id" and "row_id" in dataset.column_names:
+            raise ConfigError(f"id_column: {id_column!r}, but there is a column 'row_id' already: name that one")
         if id_column == "row_id":
             others = [column for column in dataset.column_names if column != "row_id"]
             return dataset.cast_column("row_id", Value("string")).select_columns(["row_id", *others])
@@ -127,13 +133,10 @@ def with_row_id(dataset: Dataset, split: str, id_column: str | None) -> Dataset:
 
 def undecoded(dataset: Dataset) -> Dataset:
     """Image columns as they are stored: decoding is the scorers', and tolerant."""
-    from datasets import Image, List
+    from datasets import Image
 
-    for name, feature in dataset.features.items():
-        if isinstance(feature, Image):
-            dataset = dataset.cast_column(name, Image(decode=False))
-        elif isinstance(feature, List) and isinstance(feature.feature, Image):
-            dataset = dataset.cast_column(name, List(Image(decode=False)))
+    for name in image_columns(dataset.features):
+        dataset = dataset.cast_column(name, Image(decode=False))
     return dataset
 
 
@@ -151,6 +154,7 @@ def _load(
 
     only = {"columns": columns} if columns else {}
     revision = None if source.local else source.revision
+    path = str(Path(path).resolve()) if source.local else path
     try:
         return patiently(
             lambda: load_dataset(path, config_name, split=split, streaming=streaming, revision=revision, **only),
@@ -160,12 +164,36 @@ def _load(
         raise ConfigError(f"dataset: {source.repo_id!r}: {error}") from error
 
 
-def _allow_caches() -> None:
+def _allow_files_of(path: str, source: Source) -> None:
+    """Image folders name their pictures by path: the local folder, or where the Hub's client keeps this repo."""
     import datasets
     from huggingface_hub import constants
 
-    allow_folder(Path(datasets.config.HF_DATASETS_CACHE))
-    allow_folder(Path(constants.HF_HUB_CACHE))
+    if source.local:
+        allow_folder(Path(path))
+    else:
+        allow_folder(Path(constants.HF_HUB_CACHE) / f"datasets--{source.repo_id.replace('/', '--')}")
+        # Archives are unpacked here, under hashes of their addresses.
+        allow_folder(Path(datasets.config.HF_DATASETS_CACHE) / "downloads" / "extracted")
+        allow_prefix(f"hf://datasets/{source.repo_id}@{source.revision}/")
+
+
+def _refuse_nested_media(features: Features) -> None:
+    """Only an image of its own column is read, scored and published well; anything deeper would publish paths."""
+    from datasets import Audio, Image, Video
+
+    def media(feature: Any) -> bool:
+        if isinstance(feature, Image | Audio | Video):
+            return True
+        inside = feature.values() if isinstance(feature, dict) else [getattr(feature, "feature", None)]
+        return any(media(part) for part in inside if part is not None)
+
+    for name, feature in features.items():
+        if not isinstance(feature, Image) and media(feature):
+            raise ConfigError(
+                f"column {name!r} holds audio, video or several images a row, which is not read here; name the columns "
+                f"to read (columns: ...), or give each image a row of its own"
+            )
 
 
 def _without_decoding(stream: IterableDataset) -> IterableDataset:
@@ -203,7 +231,7 @@ def _streamed(
             for row in _embedded(itertools.islice(stream, limit), image_columns(features)):
                 writer.write(row)
             writer.finalize()
-        partial.replace(target)
+        rename_durably(partial, target)
     return Dataset.from_file(str(target))
 
 
@@ -213,5 +241,5 @@ def _embedded(rows: Iterator[dict[str, Any]], columns: list[str]) -> Iterator[di
             value = row[column]
             if value is not None and value.get("bytes") is None:
                 with contextlib.suppress(Unscorable):  # the row stays as it is: its scorer will say why
-                    row[column] = {"bytes": image_bytes(value), "path": Path(value["path"]).name}
+                    row[column] = {"bytes": own_image(value), "path": Path(value["path"]).name}
         yield row

@@ -10,9 +10,12 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from tamis.durable import write_file
 
 VERSIONED = ("tamis", "torch", "transformers", "datasets", "huggingface_hub", "accelerate", "peft", "diffusers")
 
@@ -30,7 +33,7 @@ class Run:
         report_to: Sequence[str] = (),
     ) -> None:
         import torch
-        from accelerate import Accelerator
+        from accelerate import Accelerator, InitProcessGroupKwargs
         from accelerate.utils import set_seed
 
         self.output_dir = Path(output_dir)
@@ -46,6 +49,9 @@ class Run:
             cpu=not torch.accelerator.is_available(),
             log_with=list(report_to) or None,
             project_dir=str(self.output_dir),
+            # Ranks wait for the slowest at the end of a scoring that takes hours; a dead one is seen at once all the
+            # same, by its closed connection and by the launcher. The default of 10 to 30 minutes would end the run.
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=7))],
         )
         refuse_missing_ranks(self.accelerator.num_processes)
         self._lock = self._take_output_dir() if self.is_main else None
@@ -187,11 +193,5 @@ def versions() -> dict[str, str]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Whole or not at all, and readable: a killed run leaves the last good file."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False, default=str)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Readable; whole or not at all: a killed run leaves the last good file."""
+    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode())

@@ -3,8 +3,10 @@ a reason; finished chunks are journalled, so that a killed run goes on where it 
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow.compute as pc
@@ -12,7 +14,7 @@ import pyarrow.compute as pc
 from tamis import models, sources
 from tamis.config import ConfigError
 from tamis.engine import Engine, Work
-from tamis.journal import ContentMemo, Journal, settings, source_code
+from tamis.journal import ContentMemo, Journal, content_hash, settings, source_code
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -53,7 +55,7 @@ def attach_scores(dataset: Dataset, scorer: Scorer, *, run: Run, batch_size: int
     from datasets import Dataset, Features, Value, concatenate_datasets
     from datasets.table import MemoryMappedTable
 
-    _refuse_unfit(dataset, scorer)
+    _refuse_unfit(dataset, scorer, batch_size)
     features = Features({**scorer.columns, f"{scorer.name}_error": Value("string")})
     started = time.perf_counter()
     pinned = _pin_models(scorer, run)
@@ -67,43 +69,96 @@ def attach_scores(dataset: Dataset, scorer: Scorer, *, run: Run, batch_size: int
         for start in range(0, len(dataset), scorer.rows_per_chunk)
     ]
     inputs = dataset.select_columns(list(scorer.inputs))
-    memo = ContentMemo(run.journal_dir / "contents", dataset, scorer.inputs, scorer.rows_per_chunk)
-    contents = run.from_main(memo.read())
-    path = journal.together([journal.key(c) for c in contents], len(dataset), write=False) if contents else None
+    keys = [journal.key(content) for content in _contents(inputs, scorer, bounds, run)]
     work = Work()
-    if run.from_main(path is None):
-        with Engine(scorer, features, journal, batch_size, run) as engine:
-            mine = engine.score(inputs, bounds, contents)
-        work = engine.work
-        gathered = dict(run.gathered(mine))
-        contents = [gathered[index] for index in range(len(bounds))]
+    # What is missing is decided once, by rank 0: ranks that look for themselves could see different things.
+    missing = run.from_main(_missing(journal, keys, bounds) if run.is_main else None)
+    if missing is None:
+        work.reused = len(bounds) if run.is_main else 0
+    else:
+        work.reused = len(bounds) - len(missing) if run.is_main else 0
+        with Engine(scorer, features, journal, batch_size, run, work) as engine:
+            engine.score(inputs, [(bounds[index], keys[index]) for index in missing[run.rank :: run.ranks]])
+        run.wait()  # all chunks are in the journal
         if run.is_main:
-            journal.together([journal.key(c) for c in contents], len(dataset), write=True)
-            memo.write(contents)
+            journal.write_together(keys)
         run.wait()
-        path = journal.together([journal.key(c) for c in contents], len(dataset), write=False)
 
+    path = journal.together(keys)
     scores = Dataset(MemoryMappedTable.from_file(str(path)), fingerprint=path.stem[-16:])
     scores = scores.cast(features) if scores.features != features else scores
     _ledger(scores, scorer, run, pinned, work, time.perf_counter() - started)
     return concatenate_datasets([dataset, scores], axis=1)
 
 
-def _refuse_unfit(dataset: Dataset, scorer: Scorer) -> None:
-    if len(dataset) == 0:
-        raise ConfigError(f"{scorer.name}: the dataset has no rows")
-    missing = [column for column in scorer.inputs if column not in dataset.column_names]
+def refuse_unfit(
+    features: Features, scorers: Sequence[Scorer], *, ranked: dict[str, str | None], used: dict[str, str | None]
+) -> None:
+    """Before any model loads: do all scorers find their columns, and the settings (name: column) theirs?
+
+    ranked: those that are ranked by, and so must be numbers.
+    """
+    from datasets import Value
+
+    have = dict(features)
+    for scorer in scorers:
+        _refuse_columns(scorer, list(have))
+        have |= {**scorer.columns, f"{scorer.name}_error": Value("string")}
+    for setting, column in (ranked | used).items():
+        if column is not None and column not in have:
+            near = difflib.get_close_matches(column, have, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"{setting}: no column {column!r}; {hint}there will be: {', '.join(have)}")
+    for setting, column in ranked.items():
+        kind = getattr(have.get(column), "dtype", None)
+        if column is not None and not str(kind).startswith(("float", "int", "uint", "bool")):
+            raise ConfigError(f"{setting}: column {column!r} is {kind}, not a number: it cannot be ranked by")
+
+
+def _contents(inputs: Dataset, scorer: Scorer, bounds: list[tuple[int, int]], run: Run) -> list[str]:
+    """The content hash of every chunk: remembered, or read now, shared out among the ranks."""
+    memo = ContentMemo(run.journal_dir / "contents", inputs, scorer.inputs, scorer.rows_per_chunk)
+    known = run.from_main(memo.read() if run.is_main else None)
+    if known is not None:
+        return known
+    mine = [
+        (index, content_hash(inputs.select(range(*bounds[index])))) for index in range(run.rank, len(bounds), run.ranks)
+    ]
+    contents = [content for _, content in sorted(run.gathered(mine))]
+    if run.is_main:
+        memo.write(contents)
+    return contents
+
+
+def _missing(journal: Journal, keys: list[str], bounds: list[tuple[int, int]]) -> list[int] | None:
+    """Chunks to compute; None where even the file of all of them is there."""
+    if journal.has_together(keys, bounds[-1][1]):
+        return None
+    return [index for index, (start, stop) in enumerate(bounds) if not journal.has(keys[index], stop - start)]
+
+
+def _refuse_columns(scorer: Scorer, columns: Sequence[str]) -> None:
+    missing = [column for column in scorer.inputs if column not in columns]
     if missing:
         raise ConfigError(
-            f"{scorer.name}: column {', '.join(map(repr, missing))} is not in the dataset; it has: "
-            f"{', '.join(dataset.column_names)}"
+            f"{scorer.name}: column {', '.join(map(repr, missing))} is not in the dataset; it has: {', '.join(columns)}"
         )
-    taken = [column for column in [*scorer.columns, f"{scorer.name}_error"] if column in dataset.column_names]
+    taken = [column for column in [*scorer.columns, f"{scorer.name}_error"] if column in columns]
     if taken:
         raise ConfigError(
             f"{scorer.name}: column {', '.join(map(repr, taken))} exists already; rename it, or give the scorer "
             "another name (name: ...)"
         )
+    if scorer.rows_per_chunk < 1:
+        raise ConfigError(f"{scorer.name}: rows_per_chunk: {scorer.rows_per_chunk} is not accepted; expected 1 or more")
+
+
+def _refuse_unfit(dataset: Dataset, scorer: Scorer, batch_size: int) -> None:
+    if len(dataset) == 0:
+        raise ConfigError(f"{scorer.name}: the dataset has no rows")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size: {batch_size} is not accepted; expected 1 or more")
+    _refuse_columns(scorer, dataset.column_names)
     if dataset._indices is not None:
         raise ConfigError(
             f"{scorer.name}: score first, then select: attaching columns to a shuffled, filtered or sorted dataset "

@@ -1,21 +1,39 @@
 """Which rows to keep: pure arithmetic on columns.
 
 The count is exact, the order is the dataset's own, ties are broken by a seeded hash of row_id, a null or NaN score is
-never kept, and asking for more rows than there are is an error unless the caller says at_most. Higher is better.
+never kept, and asking for more rows than there are is an error unless the caller says at_most, as is keeping none.
+Higher is better. A Cut is what decided: best(), at_least() and between() make one, take() and sql.query() follow it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from tamis.columns import column_values, groups, in_type_of, unit_vectors
 from tamis.config import ConfigError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A selection with nothing left to count: of the scored rows, best first, those that one of four things lets in."""
+
+    column: str
+    seed: int
+    k: int | None = None  # the first k
+    quotas: dict[str | None, int] | None = None  # the first so many of each group of `per`
+    per: str | None = None
+    minimum: np.floating | None = None  # all at least this, a number of the column's own width
+    ranks: tuple[int, int] | None = None  # positions [from, to), counted from the worst
+    one_of_each: str | None = None  # before that, only the best row of each value of this column is left
+    lowest: bool = False  # worst first instead
 
 
 def top_k(
@@ -27,9 +45,11 @@ def top_k(
     per: str | None = None,
     seed: int = 0,
     at_most: bool = False,
+    one_of_each: str | None = None,
 ) -> Dataset:
     """The k rows (or that fraction of the rows) with the highest scores; per= keeps the mixture of that column."""
-    return dataset.select(best(dataset, column, k=k, fraction=fraction, per=per, seed=seed, at_most=at_most))
+    cut = best(dataset, column, k=k, fraction=fraction, per=per, seed=seed, at_most=at_most, one_of_each=one_of_each)
+    return take(dataset, cut)
 
 
 def bottom_k(
@@ -43,33 +63,30 @@ def bottom_k(
     at_most: bool = False,
 ) -> Dataset:
     """The k rows with the lowest scores: the arm that shows whether the score means anything."""
-    kept = best(dataset, column, k=k, fraction=fraction, per=per, seed=seed, at_most=at_most, lowest=True)
-    return dataset.select(kept)
+    cut = best(dataset, column, k=k, fraction=fraction, per=per, seed=seed, at_most=at_most, lowest=True)
+    return take(dataset, cut)
 
 
 def random_k(
     dataset: Dataset, *, k: int, per: str | None = None, seed: int = 0, at_most: bool = False, among: str | None = None
 ) -> Dataset:
     """k rows drawn by seed; among= leaves out rows whose value in that column is null, as every other arm does."""
-    drawn = np.asarray([_digest(f"draw:{seed}", row_id) for row_id in dataset["row_id"]])
-    allowed = _usable(dataset, among) if among else np.ones(len(dataset), dtype=bool)
-    return dataset.select(_choose(dataset, allowed, [drawn], k, None, per, at_most, "random"))
+    drawn = np.argsort(tie_break(dataset["row_id"][:], f"draw:{seed}"))
+    if among:
+        drawn = drawn[~np.isnan(column_values(dataset, among))[drawn]]
+    k = _allowed(k, len(drawn), at_most, f"rows of {among or 'the dataset'!r}")
+    kept = _within(drawn, dataset, per, _shared_out(dataset, drawn, per, k)) if per else drawn[:k]
+    return dataset.select(np.sort(kept))
 
 
 def threshold(dataset: Dataset, column: str, minimum: float) -> Dataset:
     """Rows scored at least `minimum`."""
-    scores = column_values(dataset, column)
-    return dataset.select(np.flatnonzero(np.nan_to_num(scores, nan=-np.inf) >= minimum))
+    return take(dataset, at_least(dataset, column, minimum))
 
 
 def band(dataset: Dataset, column: str, low: float, high: float, *, seed: int = 0) -> Dataset:
     """Rows between two quantiles of the scored rows, 0 the worst and 1 the best: is the very best really best?"""
-    if not 0 <= low < high <= 1:
-        raise ConfigError(f"band: [{low}, {high}] is not accepted; expected two numbers with 0 <= low < high <= 1")
-    usable = _usable(dataset, column)
-    order = ranked(dataset, column, seed=seed)[::-1]  # worst first
-    scored = int(usable.sum())
-    return dataset.select(np.sort(order[round(low * scored) : round(high * scored)]))
+    return take(dataset, between(dataset, column, low, high, seed=seed))
 
 
 def best(
@@ -81,19 +98,56 @@ def best(
     per: str | None = None,
     seed: int = 0,
     at_most: bool = False,
+    one_of_each: str | None = None,
     lowest: bool = False,
-) -> np.ndarray:
-    """Positions of the rows that top_k (lowest: bottom_k) keeps, in the dataset's order."""
-    scores = column_values(dataset, column)
-    keys = [tie_break(dataset["row_id"], seed), scores if lowest else -scores]
-    return _choose(dataset, ~np.isnan(scores), keys, k, fraction, per, at_most, column)
+) -> Cut:
+    """k rows, or that share of all rows of the dataset: unscored rows and rows that one_of_each leaves out count."""
+    if (k is None) == (fraction is None):
+        raise ConfigError(f"{column}: give k or fraction, one of them (k={k}, fraction={fraction})")
+    asked = f"rows of {column!r}"
+    if fraction is not None:
+        if not 0 < fraction <= 1:
+            raise ConfigError(f"fraction: {fraction} is not accepted; expected a number above 0, at most 1")
+        k = max(1, round(fraction * len(dataset)))
+        asked += f" ({fraction:g} of {len(dataset)})"
+    cut = Cut(column, seed, one_of_each=one_of_each, lowest=lowest)
+    order = _best_first(dataset, cut)
+    k = _allowed(k, len(order), at_most, asked, f"a score, one of each {one_of_each}" if one_of_each else "a score")
+    if per is None:
+        return replace(cut, k=k)
+    return replace(cut, per=per, quotas=_shared_out(dataset, order, per, k))
+
+
+def at_least(dataset: Dataset, column: str, minimum: float, *, seed: int = 0, one_of_each: str | None = None) -> Cut:
+    """All rows scored at least `minimum`, which is taken as the column would store it."""
+    cut = Cut(column, seed, minimum=in_type_of(dataset, column, minimum), one_of_each=one_of_each)
+    if len(_positions(dataset, cut)) == 0:
+        raise ConfigError(f"threshold: no row of {column!r} reaches {minimum}; {_range(dataset, column)}")
+    return cut
+
+
+def between(
+    dataset: Dataset, column: str, low: float, high: float, *, seed: int = 0, one_of_each: str | None = None
+) -> Cut:
+    """All rows between two quantiles of the scored rows."""
+    if not 0 <= low < high <= 1:
+        raise ConfigError(f"band: [{low}, {high}] is not accepted; expected two numbers with 0 <= low < high <= 1")
+    cut = Cut(column, seed, one_of_each=one_of_each)
+    scored = len(_best_first(dataset, cut))
+    ranks = (round(low * scored), round(high * scored))
+    if ranks[0] == ranks[1]:
+        raise ConfigError(f"band: no row of {column!r} lies in [{low}, {high}]; {_range(dataset, column)}")
+    return replace(cut, ranks=ranks)
+
+
+def take(dataset: Dataset, cut: Cut) -> Dataset:
+    """The rows that a cut lets in, in the dataset's order."""
+    return dataset.select(_positions(dataset, cut))
 
 
 def ranked(dataset: Dataset, column: str, *, seed: int = 0) -> np.ndarray:
     """Positions of all scored rows, best first."""
-    scores = column_values(dataset, column)
-    order = np.lexsort([tie_break(dataset["row_id"], seed), -scores])
-    return order[~np.isnan(scores[order])]
+    return _best_first(dataset, Cut(column, seed))
 
 
 def diverse(
@@ -109,32 +163,23 @@ def diverse(
 
     Each step takes the row farthest (by cosine) from all taken so far, so near-copies come last.
     """
-    vectors, usable = _embeddings(dataset, embedding_column)
-    if by is not None:
-        usable = usable & _usable(dataset, by)
-    candidates = np.flatnonzero(usable)
-    k = _allowed(k, len(candidates), at_most, embedding_column)
+    vectors, usable = unit_vectors(dataset, embedding_column)
+    order = np.argsort(tie_break(dataset["row_id"][:], seed)) if by is None else ranked(dataset, by, seed=seed)
+    order = order[usable[order]]
+    k = _allowed(k, len(order), at_most, f"rows of {embedding_column!r}", have="a usable value")
     if k == 0:
         return dataset.select([])
-    order = tie_break(dataset["row_id"], seed)[candidates]
-    keys = [order] if by is None else [order, -column_values(dataset, by)[candidates]]
-    priority = np.empty(len(candidates), dtype=np.int64)
-    priority[np.lexsort(keys)] = np.arange(len(candidates))  # breaks ties between equally far rows
 
-    vectors = vectors[candidates]
-    taken = [int(np.argmin(priority))]
-    nearest = 1.0 - vectors @ vectors[taken[0]]
-    left = np.ones(len(candidates), dtype=bool)
-    left[taken[0]] = False
+    vectors = vectors[order]  # best first, so that the first of equally far rows is the best of them
+    taken = [0]
+    nearest = 1.0 - vectors @ vectors[0]
+    nearest[0] = -np.inf
     while len(taken) < k:
-        far = np.flatnonzero(left)
-        reach = nearest[far]
-        tied = far[reach >= reach.max() - 1e-7]
-        chosen = int(tied[np.argmin(priority[tied])])
+        chosen = int(np.argmax(nearest >= nearest.max() - 1e-7))
         taken.append(chosen)
-        left[chosen] = False
         nearest = np.minimum(nearest, 1.0 - vectors @ vectors[chosen])
-    return dataset.select(np.sort(candidates[taken]))
+        nearest[chosen] = -np.inf
+    return dataset.select(np.sort(order[taken]))
 
 
 def with_weighted(
@@ -148,6 +193,11 @@ def with_weighted(
     total = sum(weights.values())
     if not weights or total <= 0 or any(weight < 0 for weight in weights.values()):
         raise ConfigError(f"weights: {weights} is not accepted; expected column: weight, none negative, not all zero")
+    if name in dataset.column_names:
+        raise ConfigError(
+            f"weights: the dataset has a column {name!r} already, and their mean would write over it; select by it "
+            f"(select_by: {name}), or read the dataset without it (columns)"
+        )
     combined = np.zeros(len(dataset))
     for column, weight in weights.items():
         scores = column_values(dataset, column)
@@ -156,90 +206,92 @@ def with_weighted(
     return dataset.add_column(name, values)
 
 
-def mixture(dataset: Dataset, column: str) -> dict[Any, int]:
-    """How many rows each value of a column has, most first."""
-    values, counts = np.unique(np.asarray([_label(value) for value in dataset[column]]), return_counts=True)
-    order = np.lexsort([values, -counts])
-    return {str(values[position]): int(counts[position]) for position in order}
+def mixture(dataset: Dataset, column: str) -> dict[str | None, int]:
+    """How many rows each value of a column has, most first; None: the rows without."""
+    codes, labels = groups(dataset, column)
+    return dict(sorted(_counted(codes, labels).items(), key=lambda item: (-item[1], _sorting(item[0]))))
 
 
-def quotas(groups: Sequence[Any], allowed: np.ndarray, k: int) -> dict[str, int]:
-    """k shared out in proportion to each group's usable rows: largest remainders, ties to the larger group."""
-    labels = np.asarray([_label(group) for group in groups])[allowed]
-    values, counts = np.unique(labels, return_counts=True)
-    exact = counts * (k / max(len(labels), 1))
-    shares = np.floor(exact).astype(int)
-    order = np.lexsort([values, -counts, -(exact - shares)])
-    shares[order[: k - int(shares.sum())]] += 1
-    return {str(value): int(share) for value, share in zip(values, shares, strict=True)}
+def quotas(counts: dict[str | None, int], k: int) -> dict[str | None, int]:
+    """k shared out in proportion to each group's rows: largest remainders, ties to the larger group."""
+    total = max(sum(counts.values()), 1)
+    shares = {label: count * k // total for label, count in counts.items()}
+    left = k - sum(shares.values())
+    first = sorted(counts, key=lambda label: (-(counts[label] * k % total), -counts[label], _sorting(label)))
+    for label in first[:left]:
+        shares[label] += 1
+    return shares
 
 
-def tie_break(row_ids: Sequence[str], seed: int) -> np.ndarray:
+def tie_break(row_ids: Sequence[str], seed: int | str) -> np.ndarray:
     """A text for each row, the smallest first among equals: md5, since SQL has it too and a card's query repeats it."""
-    return np.asarray([_digest(str(seed), row_id) for row_id in row_ids])
+    digests = [hashlib.md5(f"{seed}:{row_id}".encode(), usedforsecurity=False).hexdigest() for row_id in row_ids]
+    return np.asarray(digests, dtype="S32")
 
 
-def column_values(dataset: Dataset, column: str) -> np.ndarray:
-    """A numeric column as floats, null as NaN; infinities are refused, since they would win every ranking."""
-    if column not in dataset.column_names:
-        raise ConfigError(f"column {column!r} is not in the dataset; it has: {', '.join(dataset.column_names)}")
-    values = dataset.select_columns([column]).with_format("arrow")[:][column]
-    try:
-        scores = np.asarray(values.cast("float64").to_numpy(), dtype=np.float64)
-    except (ValueError, NotImplementedError) as error:
-        raise ConfigError(f"column {column!r} is {values.type}, not a number: it cannot be ranked by") from error
-    if np.isinf(scores).any():
-        raise ConfigError(f"column {column!r} has infinite values: it cannot be ranked by")
-    return scores
+def _positions(dataset: Dataset, cut: Cut) -> np.ndarray:
+    order = _best_first(dataset, cut)
+    if cut.minimum is not None:
+        order = order[column_values(dataset, cut.column)[order] >= float(cut.minimum)]
+    elif cut.ranks is not None:
+        order = order[len(order) - cut.ranks[1] : len(order) - cut.ranks[0]]
+    elif cut.quotas is not None:
+        order = _within(order, dataset, cut.per, cut.quotas)
+    else:
+        order = order[: cut.k]
+    return np.sort(order)
 
 
-def _choose(
-    dataset: Dataset,
-    allowed: np.ndarray,
-    keys: list[np.ndarray],
-    k: int | None,
-    fraction: float | None,
-    per: str | None,
-    at_most: bool,
-    what: str,
-) -> np.ndarray:
-    """Positions of the first k allowed rows in the order of keys (numpy.lexsort: the last one leads)."""
-    if (k is None) == (fraction is None):
-        raise ConfigError(f"{what}: give k or fraction, one of them (k={k}, fraction={fraction})")
-    if fraction is not None:
-        if not 0 < fraction <= 1:
-            raise ConfigError(f"fraction: {fraction} is not accepted; expected a number above 0, at most 1")
-        k = max(1, round(fraction * len(dataset)))
-    k = _allowed(k, int(allowed.sum()), at_most, what)
-    order = np.lexsort(keys)
-    order = order[allowed[order]]
-    if per is None:
-        return np.sort(order[:k])
-    if per not in dataset.column_names:
-        raise ConfigError(f"per: column {per!r} is not in the dataset; it has: {', '.join(dataset.column_names)}")
-    groups = dataset[per]
-    left = quotas(groups, allowed, k)
-    kept = []
-    for position in order.tolist():
-        label = _label(groups[position])
-        if left[label]:
-            left[label] -= 1
-            kept.append(position)
-    return np.sort(np.asarray(kept, dtype=np.int64))
+def _best_first(dataset: Dataset, cut: Cut) -> np.ndarray:
+    """Positions of the rows that a cut chooses among, in the order in which it does."""
+    scores = column_values(dataset, cut.column)
+    ties = tie_break(dataset["row_id"][:], cut.seed)
+    order = np.lexsort([ties, -scores])
+    order = order[~np.isnan(scores[order])]
+    if cut.one_of_each:
+        first = np.unique(groups(dataset, cut.one_of_each)[0][order], return_index=True)[1]
+        order = order[np.sort(first)]
+    return order[np.lexsort([ties[order], scores[order]])] if cut.lowest else order
 
 
-def _allowed(k: int, available: int, at_most: bool, what: str) -> int:
-    if k < 0:
-        raise ConfigError(f"k: {k} is not accepted; expected a whole number, 0 or more")
+def _shared_out(dataset: Dataset, order: np.ndarray, per: str, k: int) -> dict[str | None, int]:
+    codes, labels = groups(dataset, per)
+    return quotas(_counted(codes[order], labels), k)
+
+
+def _within(order: np.ndarray, dataset: Dataset, per: str, shares: dict[str | None, int]) -> np.ndarray:
+    """The first of each group, as many as its share."""
+    codes, labels = groups(dataset, per)
+    share = np.asarray([shares.get(label, 0) for label in labels])
+    by_group = np.argsort(codes[order], kind="stable")
+    own = codes[order][by_group]
+    place = np.arange(len(own)) - np.searchsorted(own, own)
+    return order[by_group[place < share[own]]]
+
+
+def _counted(codes: np.ndarray, labels: list[str | None]) -> dict[str | None, int]:
+    counts = np.bincount(codes, minlength=len(labels)).tolist()
+    return {label: count for label, count in zip(labels, counts, strict=True) if count}
+
+
+def _sorting(label: str | None) -> tuple[bool, str]:
+    return (label is None, label or "")
+
+
+def _allowed(k: int, available: int, at_most: bool, asked: str, have: str = "a score") -> int:
+    if k < 1:
+        raise ConfigError(f"k: {k} is not accepted; expected a whole number, 1 or more")
     if k > available and not at_most:
-        raise ConfigError(
-            f"k: {k} rows of {what!r} were asked for, {available} have a score; ask for fewer, or say at_most"
-        )
+        raise ConfigError(f"k: {k} {asked} were asked for, {available} have {have}; ask for fewer, or say at_most")
     return min(k, available)
 
 
-def _usable(dataset: Dataset, column: str) -> np.ndarray:
-    return ~np.isnan(column_values(dataset, column))
+def _range(dataset: Dataset, column: str) -> str:
+    scores = column_values(dataset, column)
+    scores = scores[~np.isnan(scores)]
+    if len(scores) == 0:
+        return "no row has a score"
+    return f"its {len(scores)} scored rows lie from {scores.min():g} to {scores.max():g}"
 
 
 def _shares(scores: np.ndarray) -> np.ndarray:
@@ -251,25 +303,3 @@ def _shares(scores: np.ndarray) -> np.ndarray:
     ranks = rankdata(scores[scored])
     shares[scored] = (ranks - 1) / max(len(ranks) - 1, 1)
     return shares
-
-
-def _embeddings(dataset: Dataset, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors (zero where null) and which rows have one."""
-    if column not in dataset.column_names:
-        raise ConfigError(f"column {column!r} is not in the dataset; it has: {', '.join(dataset.column_names)}")
-    rows = dataset.select_columns([column]).with_format("arrow")[:][column].combine_chunks()
-    usable = rows.is_valid().to_numpy(zero_copy_only=False)
-    flat = np.asarray(rows.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
-    width = len(flat) // max(int(usable.sum()), 1)
-    vectors = np.zeros((len(rows), width), dtype=np.float32)
-    vectors[usable] = flat.reshape(-1, width) if width else 0
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms == 0, 1, norms), usable
-
-
-def _label(value: Any) -> str:
-    return "null" if value is None else str(value)
-
-
-def _digest(salt: str, row_id: str) -> str:
-    return hashlib.md5(f"{salt}:{row_id}".encode(), usedforsecurity=False).hexdigest()

@@ -89,5 +89,9 @@ def _local(folder: Path, repo_type: RepoType) -> Source:
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
             digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
             # A model is small enough to read whole; a folder of images is told apart by size and time.
-            digest.update(path.read_bytes() if repo_type == "model" else str(path.stat().st_mtime_ns).encode())
+            if repo_type == "model":
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+            else:
+                digest.update(str(path.stat().st_mtime_ns).encode())
     return Source(folder.resolve().name, repo_type, digest.hexdigest()[:40], None, local=True)

@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from tamis.localhub.durable import locked, write_json
+from tamis.durable import locked, write_json
 from tamis.localhub.errors import HubError, bad_request, forbidden, invalid_token, login_needed, repo_not_found
 from tamis.localhub.names import RepoName
 from tamis.localhub.repo import Repo

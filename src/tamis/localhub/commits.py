@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from tamis.localhub.durable import write_file
+from tamis.durable import write_file
 
 # What an LFS pointer file of git would take; clients only pass the number on.
 POINTER_SIZE = 134

@@ -12,7 +12,7 @@ import shutil
 import uuid
 from pathlib import Path
 
-from tamis.localhub.durable import sync_folder
+from tamis.durable import sync_folder
 from tamis.localhub.errors import HubError, bad_request
 
 # Left free on the disk, so that the small writes which make a commit durable still succeed.

@@ -6,10 +6,10 @@ import json
 import uuid
 from pathlib import Path
 
+from tamis.durable import write_json
 from tamis.localhub.auth import User
 from tamis.localhub.changes import Change, apply_changes, conflicting, merge
 from tamis.localhub.commits import Commit, now
-from tamis.localhub.durable import write_json
 from tamis.localhub.errors import HubError, bad_request, conflict, forbidden
 from tamis.localhub.repo import Repo, check_parent
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tamis.localhub.durable import write_json
+from tamis.durable import write_json
 
 START_SECONDS = 60.0
 

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from tamis.durable import locked, sync_folder, write_file, write_json
 from tamis.localhub.changes import Change, apply_changes
 from tamis.localhub.commits import Commit, Files, read_commit, write_commit
-from tamis.localhub.durable import locked, sync_folder, write_file, write_json
 from tamis.localhub.errors import HubError, bad_request, conflict, revision_not_found
 from tamis.localhub.names import RepoName, check_ref, is_commit, quote_ref, unquote_ref
 from tamis.localhub.objects import Objects

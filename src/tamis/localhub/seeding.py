@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from tamis.durable import locked
 from tamis.localhub.changes import Change, DeleteFile, Put
 from tamis.localhub.commits import FileEntry
-from tamis.localhub.durable import locked
 from tamis.localhub.file_kinds import GITATTRIBUTES, is_lfs
 from tamis.localhub.names import RepoName
 from tamis.localhub.repo import MAIN, Repo

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tamis.durable import locked, sync_folder, sync_tree, write_json
 from tamis.localhub.commits import Commit, FileEntry, now
-from tamis.localhub.durable import locked, sync_folder, sync_tree, write_json
 from tamis.localhub.errors import HubError, conflict, repo_not_found
 from tamis.localhub.file_kinds import GITATTRIBUTES
 from tamis.localhub.names import REPO_TYPES, RepoName

@@ -1,12 +1,18 @@
 """How sure a number is: bootstrap intervals, clustered by group; paired comparisons; rank and linear correlation.
 
 Everything is deterministic by seed. Nulls are left out and counted by whoever calls: n stands beside every value.
+
+A percentile interval of few values is too narrow: of 8, the usual one covers the mean about 90 times in 100. So the
+percentiles are moved outwards until the interval of a normal sample is as wide as Student's (Hesterberg 2015, What
+Teachers Should Know About the Bootstrap: the expanded percentile interval); it never leaves the values' own range.
+With one value, one group, or two points of a correlation there is no interval. It still covers less than it says for
+fewer than 5 values, and for strongly skewed ones (of 8 exponential values, about 89 times in 100).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +20,7 @@ import numpy as np
 DRAWS = 10_000
 LEVEL = 0.95
 NORMAL_REACH = 1.959964  # standard errors on either side at that level
+CONSTANT = 1e-13  # a spread this small beside the values themselves is rounding
 # Draws are made in slices, so that 10,000 resamples of a million rows do not ask for 80 GB.
 SLICE_VALUES = 4_000_000
 # Beyond this many independent rows the bootstrap of a mean is its normal limit to three digits, and takes minutes.
@@ -95,9 +102,12 @@ def subsets(
     # The difference of means is one weighted sum, and so is that of every shuffle.
     weights = a / a.sum() - b / b.sum()
     difference = float(numbers @ weights)
+    smaller = int(min(a.sum(), b.sum()))
     if len(numbers) > NORMAL_BEYOND:
-        return _normal_difference(numbers, a, b, difference)
+        found = _normal_difference(numbers, a, b, difference)
+        return found if smaller > 1 else replace(found, low=None, high=None)
     generator = np.random.default_rng(seed)
+    rounding = 1e-12 * float(np.abs(numbers).max())
     spread, extreme, done = [], 0, 0
     while done < draws:
         step = min(draws - done, max(1, SLICE_VALUES // len(numbers)))
@@ -106,9 +116,9 @@ def subsets(
             means = [(numbers[drawn] * arm[drawn]).sum(axis=1) / arm[drawn].sum(axis=1) for arm in (a, b)]
         spread.append(means[0] - means[1])
         shuffled = generator.permuted(np.broadcast_to(weights, (step, len(weights))), axis=1)
-        extreme += int((np.abs(shuffled @ numbers) >= abs(difference) - 1e-12).sum())
+        extreme += int((np.abs(shuffled @ numbers) >= abs(difference) - rounding).sum())
         done += step
-    low, high = _percentiles(np.concatenate(spread))
+    low, high = _percentiles(np.concatenate(spread), smaller)
     return Comparison(difference, low, high, (extreme + 1) / (draws + 1), len(numbers))
 
 
@@ -159,20 +169,29 @@ def _correlation(
     value = statistic(left[None], right[None])[0] if len(left) > 1 else np.nan
     if np.isnan(value):
         return Estimate(None, None, None, len(left), nulls)
+    units = len(left) if labels is None else len(np.unique(labels))
+    if units < 2 or len(left) == 2:  # two points lie on a line, whatever they are
+        return Estimate(float(value), None, None, len(left), nulls)
     generator = np.random.default_rng(seed)
     drawn = []
     for rows in _row_draws(len(left), labels, generator, draws):
         drawn.append(statistic(left[rows], right[rows]))
-    low, high = _percentiles(np.concatenate(drawn))
+    low, high = _percentiles(np.concatenate(drawn), units)
     return Estimate(float(value), low, high, len(left), nulls)
 
 
 def _pearson_rows(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    left = left - left.mean(axis=-1, keepdims=True)
-    right = right - right.mean(axis=-1, keepdims=True)
+    left, right = _about_mean(left), _about_mean(right)
     scale = np.sqrt((left**2).sum(axis=-1) * (right**2).sum(axis=-1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(scale > 1e-12, np.clip((left * right).sum(axis=-1) / scale, -1, 1), np.nan)
+    return np.clip((left * right).sum(axis=-1) / scale, -1, 1)
+
+
+def _about_mean(rows: np.ndarray) -> np.ndarray:
+    """Each row without its mean, in units of its own reach, NaN where it is constant."""
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    reach = np.abs(centred).max(axis=-1, keepdims=True)
+    constant = reach <= CONSTANT * np.abs(rows).max(axis=-1, keepdims=True)
+    return centred / np.where(constant, np.nan, reach)
 
 
 def _row_draws(n: int, labels: np.ndarray | None, generator: np.random.Generator, draws: int):  # noqa: ANN202
@@ -193,12 +212,14 @@ def _row_draws(n: int, labels: np.ndarray | None, generator: np.random.Generator
 def _mean_interval(
     numbers: np.ndarray, labels: np.ndarray | None, seed: int, draws: int
 ) -> tuple[float | None, float | None]:
+    if len(numbers) == 1:
+        return None, None
     generator = np.random.default_rng(seed)
     if labels is None and len(numbers) > NORMAL_BEYOND:
         reach = NORMAL_REACH * numbers.std(ddof=1) / np.sqrt(len(numbers))
         return float(numbers.mean() - reach), float(numbers.mean() + reach)
     if labels is None:
-        return _percentiles(_resampled_means(numbers, generator, draws))
+        return _percentiles(_resampled_means(numbers, generator, draws), len(numbers))
     # A drawn group brings its sum and its count: the mean of a draw needs no rows.
     _, group_of = np.unique(labels, return_inverse=True)
     sums, counts = np.bincount(group_of, weights=numbers), np.bincount(group_of)
@@ -210,7 +231,7 @@ def _mean_interval(
         chosen = generator.integers(0, len(counts), size=(step, len(counts)))
         means.append(sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1))
         done += step
-    return _percentiles(np.concatenate(means))
+    return _percentiles(np.concatenate(means), len(counts))
 
 
 def _normal_difference(numbers: np.ndarray, a: np.ndarray, b: np.ndarray, difference: float) -> Comparison:
@@ -238,7 +259,7 @@ def _sign_flip_p(numbers: np.ndarray, labels: np.ndarray | None, seed: int, draw
     if labels is not None:
         _, group_of = np.unique(labels, return_inverse=True)
         numbers = np.bincount(group_of, weights=numbers)
-    observed = abs(numbers.sum()) - 1e-12 * max(1.0, np.abs(numbers).sum())
+    observed = abs(numbers.sum()) - 1e-12 * np.abs(numbers).sum()
     if len(numbers) <= 13:
         patterns = np.asarray(np.meshgrid(*[[-1.0, 1.0]] * len(numbers))).reshape(len(numbers), -1)
         return float((np.abs(numbers @ patterns) >= observed).mean())
@@ -252,11 +273,15 @@ def _sign_flip_p(numbers: np.ndarray, labels: np.ndarray | None, seed: int, draw
     return (extreme + 1) / (draws + 1)
 
 
-def _percentiles(draws: np.ndarray) -> tuple[float | None, float | None]:
+def _percentiles(draws: np.ndarray, units: int) -> tuple[float | None, float | None]:
+    """The interval of so many independent values (rows, or groups), from their bootstrap draws."""
+    from scipy.stats import norm, t
+
     draws = draws[~np.isnan(draws)]
-    if len(draws) == 0:
+    if len(draws) == 0 or units < 2:
         return None, None
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    tail = norm.cdf(t.ppf((1 - LEVEL) / 2, units - 1) * np.sqrt(units / (units - 1)))
+    low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
 
 

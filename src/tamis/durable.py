@@ -44,6 +44,13 @@ def write_file(path: Path, content: bytes, *, private: bool = False) -> None:
     sync_folder(path.parent)
 
 
+def rename_durably(written: Path, target: Path) -> None:
+    """Gives a finished file its name: its content is on the disk first, the name after it."""
+    sync_file(written)
+    written.replace(target)
+    sync_folder(target.parent)
+
+
 def write_json(path: Path, value: object, *, private: bool = False) -> None:
     write_file(path, json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode(), private=private)
 
