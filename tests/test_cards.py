@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html as entities
+import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,14 @@ HOSTILE = [
     "&lt;img src=x onerror=alert(1)&gt;",
     "\u202etxet desrever \x00\x07",
     "<https://evil.example>",
+    "see https://evil.example/a_b?c=1&d=2, or HTTP://EVIL.example",
+    "www.evil.example and evil.com, mail me@evil.com",
+    "1. a list",
+    "2) another",
 ]
+
+# What renderers make links of by themselves; in code they never do.
+LINKS = re.compile(r"https?://|www\.|\w@\w|\w\.(com|org|example|net)\b", re.IGNORECASE)
 
 
 @pytest.fixture
@@ -40,8 +49,10 @@ def test_text_from_data_is_only_text(template: Path, text: str) -> None:
     body = rendered.split("---\n", 2)[2]
     html = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(body)
     assert html.count("<h1>") == 1 and html.count("<p>") == 1
-    for tag in ("<script", "<img", "<a ", "<table", "<code", "<strong", "<em", "<hr", "<pre", "<s>"):
+    for tag in ("<script", "<img", "<a ", "<table", "<code>code", "<strong", "<em", "<hr", "<pre", "<s>", "<ol", "<ul"):
         assert tag not in html, html
+    outside = re.sub(r"<code>.*?</code>", "", html)
+    assert not LINKS.search(entities.unescape(outside)), outside
     assert yaml.safe_load(rendered.split("---\n")[1]) == {"license": "mit"}
 
 
@@ -49,8 +60,15 @@ def test_text_from_data_is_only_text(template: Path, text: str) -> None:
 def test_code_cannot_be_closed_from_inside(text: str) -> None:
     html = MarkdownIt("gfm-like", {"linkify": False}).render(cards.code(text))
     assert html.startswith("<p><code>") and html.rstrip().endswith("</code></p>"), html
+    assert "\u202e" not in html and "\x07" not in html
     block = MarkdownIt("gfm-like", {"linkify": False}).render(cards.fenced(text + "\n```\n# out", "text"))
-    assert block.count("<pre>") == 1 and "<h1>" not in block
+    assert block.count("<pre>") == 1 and "<h1>" not in block and "\u202e" not in block
+
+
+def test_what_is_shown_is_what_was_said() -> None:
+    text = "see https://evil.example/a_b?c=1&d=2, www.evil.example; me@evil.com: 0.5 < 1.5 & *all* e.g. 3-4"
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(cards.escape(text))
+    assert entities.unescape(re.sub(r"</?(p|code)>", "", html)).strip() == text
 
 
 def test_tables_keep_their_shape() -> None:
@@ -80,6 +98,18 @@ def source(licence: str | None, name: str = "a/b") -> Source:
         (["mit", "llama3"], "other"),
         (["mit", None], "unknown"),
         (["mit", "unknown"], "unknown"),
+        (["cc-by-nd-4.0", "cc-by-nc-4.0"], "other"),
+        (["cc-by-sa-4.0", "cc-by-nd-4.0"], "other"),
+        (["cc-by-nd-4.0", "mit"], "other"),
+        (["cc-by-nd-4.0", "cc-by-nd-4.0"], "cc-by-nd-4.0"),
+        (["cc-by-nc-sa-4.0", "mit"], "cc-by-nc-sa-4.0"),
+        (["cc-by-sa-3.0", "cc-by-sa-4.0"], "other"),
+        (["odbl", "cc-by-4.0"], "other"),
+        (["mit", "apache-2.0"], "apache-2.0"),
+        (["mit, cc-by-nc-4.0", "mit"], "cc-by-nc-4.0"),  # one repo that states two
+        (["mit, cc-by-nc-4.0"], "cc-by-nc-4.0"),
+        (["cc-by-sa-4.0, cc-by-nc-4.0"], "other"),
+        (["mit, unknown"], "unknown"),
     ],
 )
 def test_licences_are_never_weakened(licences: list, derived: str) -> None:

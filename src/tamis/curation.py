@@ -112,6 +112,7 @@ class Curation:
         arms = self.results["arms"]
         config = {k: v for k, v in self.results["config"].items() if v is not None and k not in PRIVATE_SETTINGS}
         config["dataset"] = self.source.repo_id
+        no_query = self._why_no_query()
         pool = f"'hf://datasets/{self.repo_id}/data/scores/*.parquet'"
         return {
             "repo_id": cards.Markdown(self.repo_id),
@@ -139,9 +140,11 @@ class Curation:
             "mixture": cards.table(MIXTURE, self.mixture) if self.mixture else None,
             "per": cards.code(self.per) if self.per else None,
             "deduplicated": self.deduplicated,
+            "banded": self._banded,
             "why_dropped": cards.Markdown(", or ".join(self._why_dropped())) or None,
             "pictures": self.image_column is not None,
-            "query": cards.fenced(sql.query(pool, self.cut), "sql") if self.cut else None,
+            "query": None if no_query else cards.fenced(sql.query(pool, self.cut), "sql"),
+            "no_query": no_query,
             "sources": cards.sources_table(self.results["sources"]),
             "why_licence": why_licence,
             "config": cards.fenced(yaml.safe_dump(without_paths(config), sort_keys=False, allow_unicode=True), "yaml"),
@@ -166,6 +169,13 @@ class Curation:
             "it is too like a kept one": self.cut is None,
         }
         return [reason for reason, holds in reasons.items() if holds]
+
+    def _why_no_query(self) -> cards.Markdown | None:
+        if self.cut is None:
+            return cards.Markdown("The kept rows were chosen to differ from each other, which no single query says")
+        if sql.confuses(self.pool.column_names, self.cut):
+            return cards.Markdown("Columns differ in upper and lower case alone, which SQL does not tell apart")
+        return None
 
     @property
     def _banded(self) -> bool:

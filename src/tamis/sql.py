@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ def literal(text: str | None) -> str:
         part = "".join(run)
         parts += ["'" + part.replace("'", "''") + "'"] if shown else [f"chr({ord(character)})" for character in part]
     return " || ".join(parts) or "''"
+
+
+def confuses(columns: Sequence[str], cut: Cut) -> bool:
+    """Whether SQL would take another column for one of the cut's: it does not tell upper from lower case."""
+    lower = [name.lower() for name in columns]
+    return any(lower.count(name.lower()) > 1 for name in ("row_id", cut.column, cut.per, cut.one_of_each) if name)
 
 
 def query(pool: str, cut: Cut) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -44,6 +45,52 @@ def test_clustered_intervals_cover_where_plain_ones_do_not() -> None:
 def test_one_group_has_no_interval() -> None:
     got = stats.mean([1.0, 2.0, 3.0], groups=["a", "a", "a"])
     assert (got.value, got.low, got.high) == (2.0, None, None)
+
+
+def test_few_values_have_an_interval_that_covers() -> None:
+    draw = np.random.default_rng(11)
+    inside = grouped = 0
+    for trial in range(500):
+        values = draw.normal(size=8)
+        got = stats.mean(values.tolist(), seed=trial, draws=1500)
+        inside += got.low <= 0 <= got.high
+        assert values.min() <= got.low and got.high <= values.max()
+        rows = np.repeat(values, 5).tolist()
+        got = stats.mean(rows, groups=np.repeat(range(8), 5).tolist(), seed=trial, draws=1500)
+        grouped += got.low <= 0 <= got.high
+    assert 0.92 <= inside / 500 <= 0.98 and 0.92 <= grouped / 500 <= 0.98
+
+
+def test_one_value_tells_no_interval() -> None:
+    assert stats.mean([0.5, None]) == stats.Estimate(0.5, None, None, 1, 1)
+    paired = stats.paired([1.0], [0.0])
+    assert (paired.difference, paired.low, paired.high) == (1.0, None, None)
+    subsets = stats.subsets([1.0, 2.0, 3.0], [True, False, False], [False, True, True])
+    assert (subsets.difference, subsets.low, subsets.high) == (-1.5, None, None)
+    many = stats.NORMAL_BEYOND + 10
+    one = [place == 0 for place in range(many)]
+    subsets = stats.subsets(np.random.default_rng(0).normal(size=many).tolist(), one, [not inside for inside in one])
+    assert subsets.low is None and subsets.p is not None
+
+
+@pytest.mark.parametrize("correlation", [stats.pearson, stats.spearman])
+def test_two_points_or_one_group_tell_no_interval(correlation: Callable) -> None:
+    assert correlation([1.0, 2.0], [5.0, 9.0]) == stats.Estimate(1.0, None, None, 2)
+    x, y = [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 4.0]
+    got = correlation(x, y, groups=["a"] * 4)
+    assert got.value == pytest.approx(0.8) and (got.low, got.high) == (None, None)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-7, 1.0, 1e7, 1e200])
+def test_the_unit_of_measure_does_not_matter(unit: float) -> None:
+    draw = np.random.default_rng(12)
+    x, y = draw.normal(size=(2, 16))
+    ones, scaled = stats.pearson(x.tolist(), y.tolist()), stats.pearson((x * unit).tolist(), (y * unit).tolist())
+    assert scaled.value == pytest.approx(ones.value) and scaled.low == pytest.approx(ones.low)
+    assert stats.pearson([0.1 * unit] * 9, list(range(9))).value is None
+    a = np.arange(16) < 8
+    assert stats.paired((x * unit).tolist(), (y * unit).tolist()).p == stats.paired(x.tolist(), y.tolist()).p
+    assert stats.subsets((x * unit).tolist(), a, ~a).p == stats.subsets(x.tolist(), a, ~a).p
 
 
 def test_large_samples_agree_with_the_bootstrap() -> None:

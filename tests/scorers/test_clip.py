@@ -223,7 +223,7 @@ def test_settings_are_refused_by_name(settings, message):
 
 def test_revisions_of_heads_are_pinned():
     scorer = Clip(heads={"aesthetic": "a/b", "safety": "c/d"}, heads_revisions={"safety": "v2"})
-    assert scorer.models == (("openai/clip-vit-base-patch32", None), ("a/b", None), ("c/d", "v2"))
+    assert scorer.models == (("openai/clip-vit-large-patch14", None), ("a/b", None), ("c/d", "v2"))
 
 
 def test_a_head_of_the_hub_is_read_at_the_revision_asked_for(run, hub, clip_folder, dataset, head):
@@ -241,3 +241,11 @@ def test_a_head_of_the_hub_is_read_at_the_revision_asked_for(run, hub, clip_fold
     np.testing.assert_allclose(scored["clip_was"], logits.sigmoid(), atol=1e-5)
     assert np.abs(np.subtract(scored["clip_is"], scored["clip_was"])).max() > 0.01
     assert [source["revision"] for source in run.sources if source["repo_id"] == repo] == [old, new]
+
+
+def test_the_ledger_names_the_kernels_that_ran(run, clip_folder, dataset_of, scenes, encoded):
+    dataset = dataset_of([encoded(scene) for scene in scenes], text=["a red circle"] * len(scenes))
+    attach_scores(dataset, Clip(model=str(clip_folder)), run=run)
+    (stage,) = [stage for stage in run.stages if stage["name"] == "score clip"]
+    assert any("scaled_dot_product" in kernel for kernel in stage["kernels"]), stage["kernels"]
+    assert stage["dtype"] == "float32" and len(next(iter(stage["models"].values()))) == 40

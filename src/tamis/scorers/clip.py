@@ -42,7 +42,7 @@ class Clip:
     """
 
     name: Annotated[str, "begins the names of its columns"] = "clip"
-    model: Annotated[str, "CLIP or SigLIP on the Hub, or a folder"] = "openai/clip-vit-base-patch32"
+    model: Annotated[str, "CLIP or SigLIP on the Hub, or a folder"] = "openai/clip-vit-large-patch14"
     revision: Annotated[str | None, "branch, tag or commit of the model"] = None
     image_column: Annotated[str, "the image"] = "image"
     text_column: Annotated[str | None, "the text compared with the image; null: no similarity"] = "text"
