@@ -42,7 +42,7 @@ def test_near_duplicate_groups_of_an_earlier_cut_make_room() -> None:
     second = arms.with_near_duplicates(first, "hash", 1)
     assert second[arms.NEAR_DUPLICATES][:] == [0, 0, 1, 2, 3, 4]
     for column, distance, said in (
-        ("quality", 0, "'quality' is float64; expected hexadecimal hashes"),
+        ("quality", 0, "'quality' is float64; expected hashes"),
         ("nothing", 0, "'nothing' is not in the dataset"),
         ("text", 0, "'text'"),
         ("hash", 7, "distance: 7 is not accepted"),

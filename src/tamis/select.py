@@ -26,7 +26,7 @@ class Cut:
     """A selection with nothing left to count: of the scored rows, best first, those that one of four things lets in."""
 
     column: str
-    seed: int
+    seed: int = 0
     k: int | None = None  # the first k
     quotas: dict[str | None, int] | None = None  # the first so many of each group of `per`
     per: str | None = None

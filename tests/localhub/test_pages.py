@@ -199,3 +199,13 @@ def test_a_hundred_thousand_rows_are_not_read_for_one_page(tmp_path: Path):
     scores = [row["score"] for row in page]
     assert scores == sorted(table["score"].to_pylist(), reverse=True)[:25]
     assert not any(math.isnan(one) for one in scores)
+
+
+def test_a_repos_line_in_the_list_is_its_first_paragraph() -> None:
+    from tamis.localhub.card_html import first_words
+
+    assert first_words("\n# Scenes\n\n800 drawn scenes of\none *shape*.\n\nMore.") == "800 drawn scenes of one *shape*."
+    assert first_words("# A\nwords\n# B\nother") == "words"
+    assert first_words("![x](y.png)\n\n| a |\n\nsee [here](z)") == "see here"
+    assert first_words("# Only\n\n## headings") == ""
+    assert first_words("x" * 500) == "x" * 159 + "…"

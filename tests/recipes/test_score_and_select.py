@@ -321,3 +321,132 @@ def test_two_ranks_publish_what_one_publishes(unpushed: Path, tmp_path: Path) ->
     assert all(stage["ranks"] == 2 for stage in results["stages"] if stage["name"].startswith("score "))
     one, two = published_files(unpushed), published_files(tmp_path)
     assert [name for name in one if one[name] != two[name]] == []
+
+
+def _queried(published: Path) -> set[str]:
+    """Row ids that the query on a card finds, in the files published beside it."""
+    query = re.search(r"```sql\n(.*?)```", (published / "README.md").read_text(), re.DOTALL).group(1)
+    address = f"hf://datasets/{published.parent.name}/{published.name}"
+    return {row for (row,) in duckdb.sql(query.replace(address, str(published))).fetchall()}
+
+
+def _published(out: Path, arm: str) -> tuple[Path, Dataset]:
+    published = next((out / "hub").rglob("README.md")).parent
+    return published, Dataset.from_parquet(str(next(published.rglob(f"data/{arm}/*.parquet"))))
+
+
+def test_the_published_pool_can_be_cut_again(main: Any, unpushed: Path, tmp_path: Path) -> None:
+    """What the recipe published is a dataset like any other: its arms and groups make room for the new ones."""
+    before = load_dataset(str(unpushed / "hub" / "datasets" / "me" / "scenes-curated"), "scores", split="train")
+    arguments = [
+        "--dataset",
+        str(unpushed / "hub" / "datasets" / "me" / "scenes-curated"),
+        "--dataset_config",
+        "scores",
+    ]
+    cut = ["--select_by", "image_quality_sharpness", "--k", "20", "--per", "ground", "--deduplicate", "duplicates_hash"]
+    main([*arguments, *cut, "--image_column", "image", "--output_dir", str(tmp_path)])
+    published, pool = _published(tmp_path, "scores")
+    _, kept = _published(tmp_path, "top-20")
+    assert pool["row_id"][:] == before["row_id"][:] and sorted(pool.column_names) == sorted(before.column_names)
+    assert {arm for names in pool["arms"] for arm in names} == {"top-20", "random-20", "bottom-20"}
+    assert _queried(published) == set(kept["row_id"]) and len(kept) == 20
+
+
+def test_a_pool_with_a_weighted_score_is_cut_by_it_and_never_written_over(main: Any, tmp_path: Path) -> None:
+    from tamis.config import ConfigError
+
+    data = _scores(tmp_path / "set")
+    weighted = ["--weights", "{quality: 1}", "--fraction", "0.1"]
+    main(["--dataset", str(data), *weighted, "--output_dir", str(tmp_path / "first")])
+    published, _ = _published(tmp_path / "first", "top-10pct")
+    again = ["--dataset", str(published), "--dataset_config", "scores", "--output_dir", str(tmp_path / "second")]
+    with pytest.raises(ConfigError, match="'score'"):
+        main([*again, *weighted])
+    results = main([*again, "--select_by", "score", "--k", "9"])
+    assert results["arms"]["top-9"]["score"]["n"] == 9
+
+
+@pytest.mark.parametrize("column", ["label", "good", "level", "hole", "rows_kept"])
+def test_the_mixture_of_any_column_is_kept_and_queried(main: Any, tmp_path: Path, column: str) -> None:
+    draw = np.random.default_rng(0)
+    (tmp_path / "set").mkdir()
+    columns = {
+        "quality": draw.integers(0, 9, 80).astype(np.float32),
+        "label": draw.choice(["a", "b"], 80),
+        "good": draw.random(80) > 0.7,
+        "level": draw.integers(1, 4, 80),
+        "hole": [[None, "null", "it's"][place] for place in draw.integers(0, 3, 80)],
+        "rows_kept": draw.choice(["x", "y"], 80),
+    }
+    Dataset.from_dict(columns).to_parquet(str(tmp_path / "set" / "train.parquet"))
+    cut = ["--select_by", "quality", "--k", "30", "--per", column]
+    main(["--dataset", str(tmp_path / "set"), *cut, "--output_dir", str(tmp_path / "out")])
+    published, kept = _published(tmp_path / "out", "top-30")
+    assert _queried(published) == set(kept["row_id"]) and len(kept) == 30
+
+
+def test_a_stored_number_reaches_its_own_threshold(main: Any, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    values = np.asarray([0.7, 0.5] * 10, dtype=np.float32)
+    Dataset.from_dict({"quality": values}).to_parquet(str(tmp_path / "set" / "train.parquet"))
+    arguments = ["--dataset", str(tmp_path / "set"), "--select_by", "quality", "--output_dir", str(tmp_path / "out")]
+    main([*arguments, "--threshold", "0.7"])
+    published, kept = _published(tmp_path / "out", "above-10")
+    assert _queried(published) == set(kept["row_id"]) and len(kept) == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["--select_by", "quality", "--threshold", "7"], "no row of 'quality' reaches 7"),
+        (["--select_by", "quality", "--band", "[0.5, 0.501]"], "no row of 'quality' lies in [0.5, 0.501]"),
+        (["--select_by", "digits", "--k", "3"], "'digits' is string, not a number"),
+        (["--select_by", "quality", "--k", "3", "--per", "quality"], "'quality' is double: rows are grouped by"),
+        (["--select_by", "quality", "--k", "3", "--diverse", "ragged"], "'ragged' holds vectors of 1 to 2 numbers"),
+        (
+            ["--select_by", "quality", "--fraction", "0.5", "--deduplicate", "hash"],
+            "(0.5 of 30) were asked for, 5 have",
+        ),
+        (
+            ["--select_by", "quality", "--k", "3", "--deduplicate", "quality"],
+            "deduplicate: column 'quality' is float64",
+        ),
+    ],
+)
+def test_settings_that_the_data_cannot_meet_end_in_one_line(
+    main: Any, tmp_path: Path, capsys: Any, settings: list, said: str
+) -> None:
+    from tamis.config import plain_errors
+
+    (tmp_path / "set").mkdir()
+    rows = range(30)
+    columns = {
+        "quality": [i / 30 for i in rows],
+        "digits": [str(i) for i in rows],
+        "ragged": [[1.0] * (1 + i % 2) for i in rows],
+        "hash": [f"{0x1111111111111111 * (i % 5):016x}" for i in rows],
+    }
+    Dataset.from_dict(columns).to_parquet(str(tmp_path / "set" / "train.parquet"))
+    with pytest.raises(SystemExit), plain_errors():
+        main(["--dataset", str(tmp_path / "set"), *settings, "--output_dir", str(tmp_path / "out")])
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out" / "hub").exists()
+
+
+def test_true_and_false_select_too_and_nulls_of_the_source_are_counted(main: Any, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    columns = {"good": [True, None, False, True] * 10, "other": [1.0, None, 2.0, None] * 10}
+    Dataset.from_dict(columns).to_parquet(str(tmp_path / "set" / "train.parquet"))
+    arguments = ["--dataset", str(tmp_path / "set"), "--k", "5"]
+    results = main([*arguments, "--select_by", "good", "--output_dir", str(tmp_path / "one")])
+    assert results["arms"]["top-5"]["good"]["value"] == 1.0 and results["arms"]["full"]["good"]["nulls"] == 10
+    published, kept = _published(tmp_path / "one", "top-5")
+    assert _queried(published) == set(kept["row_id"])
+    assert "null in the source" in (published / "README.md").read_text()
+    results = main([*arguments, "--weights", "{good: 1, other: 1}", "--output_dir", str(tmp_path / "two")])
+    assert results["nulls"] == {
+        "good": {"null in the source": 10},
+        "other": {"null in the source": 20},
+        "score": {"a column it weighs is null": 20},
+    }

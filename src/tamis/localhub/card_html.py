@@ -92,11 +92,11 @@ def local_address(address: str, files_address: str) -> str | None:
     return f"{files_address}/{quote(path)}"
 
 
-def first_line(markdown: str) -> str:
-    """The first words of a card that are neither a heading nor markup, for a list."""
-    for line in markdown.splitlines()[:200]:
-        text = line.strip()
-        if text and text[0] not in "#<!|[`-=>*{" and not text.startswith("---"):
+def first_words(markdown: str) -> str:
+    """The first paragraph of a card that is neither a heading nor markup, cut to a line or two for a list."""
+    for paragraph in re.split(r"\n\s*\n|(?<=\n)(?=#)|(?m:^#.*$)", markdown[:20_000]):
+        text = " ".join(paragraph.split())
+        if text and text[0] not in "#<!|[`-=>*{":
             plain = _MARKS.sub("", _LINK.sub(r"\1", text))
             return plain if len(plain) <= 160 else plain[:159] + "…"
     return ""

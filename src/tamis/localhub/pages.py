@@ -135,7 +135,7 @@ def _line(repo: Repo, commit: Commit) -> dict:
         "private": repo.private,
         "commit": commit,
         "size": sum(entry.size for entry in commit.files.values()),
-        "description": card_html.first_line(body) or str(data.get("pretty_name") or ""),
+        "description": card_html.first_words(body) or str(data.get("pretty_name") or ""),
     }
 
 
