@@ -1,6 +1,6 @@
 # Every target sets up what it needs: a virtual environment of its own, pinned by constraints.txt; nothing global but
 # what `make system` says.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed

@@ -46,14 +46,18 @@ class ScoreAndSelect(RunConfig):
     )
     batch_size: Annotated[int, "rows a model call; halved by itself when memory runs out"] = 32
 
-    select_by: Annotated[str | None, "the score column to keep the best of"] = None
-    weights: Annotated[dict[str, float] | None, "or several, column: weight; their mean is the column `score`"] = None
+    select_by: Annotated[str | None, "the score column to keep the best of: numbers, or true/false as 1/0"] = None
+    weights: Annotated[dict[str, float] | None, "or several, column: weight; their mean is the new column `score`"] = (
+        None
+    )
     weights_scale: Annotated[Literal["rank", "raw"], "rank: every column counts by the share of rows it beats"] = "rank"
     k: Annotated[int | None, "rows kept"] = None
-    fraction: Annotated[float | None, "or a share of the pool"] = None
-    threshold: Annotated[float | None, "or all rows scored at least this"] = None
-    band: Annotated[tuple[float, float] | None, "or all rows between two quantiles, 0 worst, 1 best"] = None
-    per: Annotated[str | None, "column whose mixture k or fraction keeps (source, task, ...)"] = None
+    fraction: Annotated[float | None, "or a share of the pool, counted before near-duplicates are left out"] = None
+    threshold: Annotated[float | None, "or all rows scored at least this, in the column's own precision"] = None
+    band: Annotated[tuple[float, float] | None, "or the rows between two quantiles, 0 worst, 1 best"] = None
+    per: Annotated[
+        str | None, "column of text or whole numbers whose mixture k or fraction keeps (source, task, ...)"
+    ] = None
     deduplicate: Annotated[str | None, "column of perceptual hashes: of near-duplicates the best stays"] = None
     duplicate_distance: Annotated[int, "bits two hashes may differ by and count as near-duplicates"] = 4
     diverse: Annotated[str | None, "column of embeddings: k rows spread out, among the best diverse_pool x k"] = None

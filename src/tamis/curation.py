@@ -140,7 +140,8 @@ class Curation:
             "mixture": cards.table(MIXTURE, self.mixture) if self.mixture else None,
             "per": cards.code(self.per) if self.per else None,
             "deduplicated": self.deduplicated,
-            "banded": self._banded,
+            "below_the_best": self._below_the_best,
+            "weighted": bool(config.get("weights")),
             "why_dropped": cards.Markdown(", or ".join(self._why_dropped())) or None,
             "pictures": self.image_column is not None,
             "query": None if no_query else cards.fenced(sql.query(pool, self.cut), "sql"),
@@ -159,13 +160,20 @@ class Curation:
             f'again = pool.filter(lambda row: "{self.kept_name}" in row["arms"])  # the same rows'
         )
 
+    @property
+    def _below_the_best(self) -> bool:
+        """Whether this is a band that ends below the highest scores."""
+        if self.cut is None or self.cut.ranks is None:
+            return False
+        highest, kept = (np.nanmax(column_values(rows, self.by)) for rows in (self.pool, self.kept))
+        return bool(highest > kept)
+
     def _why_dropped(self) -> list[str]:
         """Why a dropped row can score higher than a kept one."""
-        highest = [np.nanmax(column_values(rows, self.by)) for rows in (self.pool, self.kept)]
         reasons = {
             "its near-duplicate scored higher still": self.deduplicated,
             "its part of the mixture was full": self.per is not None,
-            "it lies above the band, where rows were dropped on purpose": self._banded and highest[0] > highest[1],
+            "it lies above the band, where rows were dropped on purpose": self._below_the_best,
             "it is too like a kept one": self.cut is None,
         }
         return [reason for reason, holds in reasons.items() if holds]
@@ -176,10 +184,6 @@ class Curation:
         if sql.confuses(self.pool.column_names, self.cut):
             return cards.Markdown("Columns differ in upper and lower case alone, which SQL does not tell apart")
         return None
-
-    @property
-    def _banded(self) -> bool:
-        return self.cut is not None and self.cut.ranks is not None
 
     def _differences(self, name: Any = str) -> list[list[Any]]:
         own = {"a", "b", "metric"}

@@ -1,4 +1,4 @@
-"""Near-duplicate pictures by their perceptual hashes: which rows show the same, and the best row of each group.
+"""Near-duplicate pictures by their perceptual hashes: which rows show the same.
 
 Rows at most `distance` bits apart are linked; a group is everything that links reach. Two hashes that differ in at
 most d bits agree exactly on at least one of any d + 1 bands of bits, so only hashes that share a band are compared.
@@ -7,38 +7,13 @@ most d bits agree exactly on at least one of any d + 1 bands of bits, so only ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-from tamis.select import column_values, tie_break
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 PAIRWISE = 4096  # up to this many hashes, comparing all with all takes less than splitting them again
 SHORT_RUN = 64  # runs up to this long are compared all runs at once, a longer one alone
 FLOOD_EFFORT = 256  # hashes that _flood may compare with all others before bands take over
 EDGES_HELD = 2_000_000  # links kept before they are merged into labels: 32 MB
-
-
-def drop_near_duplicates(
-    dataset: Dataset, hash_column: str, *, distance: int = 4, keep_by: str, seed: int = 0
-) -> Dataset:
-    """The dataset with the best row (by the column keep_by) of each group of near-duplicates, in its own order."""
-    groups = near_duplicate_groups(dataset[hash_column][:], distance)
-    return best_of_groups(dataset, groups, keep_by=keep_by, seed=seed)
-
-
-def best_of_groups(dataset: Dataset, groups: np.ndarray, *, keep_by: str, seed: int = 0) -> Dataset:
-    """One row of each group: the highest score, null and NaN last, ties by a seeded hash of row_id.
-
-    A group without any score keeps one row too: it is for a selection by that score to leave it out.
-    """
-    scores = np.nan_to_num(column_values(dataset, keep_by), nan=-np.inf)
-    best_first = np.lexsort([tie_break(dataset["row_id"], seed), -scores, groups])
-    _, first = np.unique(np.asarray(groups)[best_first], return_index=True)
-    return dataset.select(np.sort(best_first[first]))
 
 
 def near_duplicate_groups(hashes: Sequence[str | None], distance: int) -> np.ndarray:

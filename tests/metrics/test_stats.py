@@ -73,6 +73,16 @@ def test_one_value_tells_no_interval() -> None:
     assert subsets.low is None and subsets.p is not None
 
 
+def test_a_small_arm_of_a_large_pool_has_an_interval_that_covers() -> None:
+    draw = np.random.default_rng(13)
+    rows = np.arange(stats.NORMAL_BEYOND + 100)
+    inside = 0
+    for _ in range(400):
+        got = stats.subsets(draw.normal(size=len(rows)).tolist(), rows < 6, rows >= 6)
+        inside += got.low <= 0 <= got.high
+    assert 0.92 <= inside / 400 <= 0.98  # with the reach of many rows: 0.885
+
+
 @pytest.mark.parametrize("correlation", [stats.pearson, stats.spearman])
 def test_two_points_or_one_group_tell_no_interval(correlation: Callable) -> None:
     assert correlation([1.0, 2.0], [5.0, 9.0]) == stats.Estimate(1.0, None, None, 2)

@@ -400,7 +400,7 @@ def test_a_stored_number_reaches_its_own_threshold(main: Any, tmp_path: Path) ->
     ("settings", "said"),
     [
         (["--select_by", "quality", "--threshold", "7"], "no row of 'quality' reaches 7"),
-        (["--select_by", "quality", "--band", "[0.5, 0.501]"], "no row of 'quality' lies in [0.5, 0.501]"),
+        (["--select_by", "quality", "--band", "0.5", "0.501"], "no row of 'quality' lies in [0.5, 0.501]"),
         (["--select_by", "digits", "--k", "3"], "'digits' is string, not a number"),
         (["--select_by", "quality", "--k", "3", "--per", "quality"], "'quality' is double: rows are grouped by"),
         (["--select_by", "quality", "--k", "3", "--diverse", "ragged"], "'ragged' holds vectors of 1 to 2 numbers"),

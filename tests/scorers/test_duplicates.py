@@ -11,9 +11,9 @@ from datasets import Dataset
 from PIL import Image, ImageEnhance
 from skimage import data
 
-from tamis import near_duplicates, scorers
+from tamis import arms, near_duplicates, scorers, select
 from tamis.config import ConfigError
-from tamis.near_duplicates import best_of_groups, drop_near_duplicates, near_duplicate_groups
+from tamis.near_duplicates import near_duplicate_groups
 from tamis.scorers.duplicates import Duplicates
 from tamis.scoring import attach_scores
 from tamis.select import tie_break
@@ -188,9 +188,14 @@ def scored() -> Dataset:
     return Dataset.from_dict({"row_id": ids, "duplicates_hash": hashes, "score": values})
 
 
+def best_of_each(dataset, hash_column, distance, seed=0):
+    pool = arms.with_near_duplicates(dataset, hash_column, distance)
+    return select.top_k(pool, "score", k=1000, at_most=True, seed=seed, one_of_each=arms.NEAR_DUPLICATES)
+
+
 def test_the_best_of_each_group_is_kept_in_order(scored):
-    kept = drop_near_duplicates(scored, "duplicates_hash", distance=2, keep_by="score")
-    assert kept["row_id"] == ["b", "d", "f", "g"]
+    """c and g: nothing in their groups has a score, or something better is in it."""
+    assert best_of_each(scored, "duplicates_hash", 2)["row_id"][:] == ["b", "d", "f"]
 
 
 def test_ties_are_broken_by_the_seeded_hash_of_row_id():
@@ -198,19 +203,16 @@ def test_ties_are_broken_by_the_seeded_hash_of_row_id():
     dataset = Dataset.from_dict({"row_id": names, "hash": ["0" * 16] * 20, "score": [0.5] * 20})
     winners = set()
     for seed in range(5):
-        kept = drop_near_duplicates(dataset, "hash", distance=0, keep_by="score", seed=seed)
-        assert kept["row_id"] == [names[int(np.argmin(tie_break(names, seed)))]]
+        kept = best_of_each(dataset, "hash", 0, seed=seed)
+        assert kept["row_id"][:] == [names[int(np.argmin(tie_break(names, seed)))]]
         winners.update(kept["row_id"])
     assert len(winners) > 1
 
 
 def test_groups_can_be_published_beside_the_hashes(scored):
-    groups = near_duplicate_groups(scored["duplicates_hash"][:], 2)
-    assert groups.tolist() == [0, 0, 1, 2, 0, 1, 3]
-    labelled = scored.add_column("duplicates_group", groups)
-    assert labelled["duplicates_group"] == groups.tolist()
-    kept = best_of_groups(labelled, groups, keep_by="score")
-    assert kept["row_id"] == drop_near_duplicates(scored, "duplicates_hash", distance=2, keep_by="score")["row_id"]
+    assert near_duplicate_groups(scored["duplicates_hash"][:], 2).tolist() == [0, 0, 1, 2, 0, 1, 3]
+    labelled = arms.with_near_duplicates(scored, "duplicates_hash", 2)
+    assert labelled[arms.NEAR_DUPLICATES][:] == [0, 0, 1, 2, 0, 1, 3]
 
 
 def test_finding_groups_imports_no_torch():
@@ -224,4 +226,4 @@ def test_finding_groups_imports_no_torch():
         for alias in node.names
     }
     assert not any(name.split(".")[0] in ("torch", "transformers", "accelerate") for name in imported)
-    assert {name for name in imported if name.startswith("tamis")} == {"tamis.select"}
+    assert not any(name.startswith("tamis") for name in imported)

@@ -12,7 +12,7 @@ fewer than 5 values, and for strongly skewed ones (of 8 exponential values, abou
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ CONSTANT = 1e-13  # a spread this small beside the values themselves is rounding
 # Draws are made in slices, so that 10,000 resamples of a million rows do not ask for 80 GB.
 SLICE_VALUES = 4_000_000
 # Beyond this many independent rows the bootstrap of a mean is its normal limit to three digits, and takes minutes.
-NORMAL_BEYOND = 20_000
+NORMAL_BEYOND = 5_000
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,8 @@ def subsets(
     # The difference of means is one weighted sum, and so is that of every shuffle.
     weights = a / a.sum() - b / b.sum()
     difference = float(numbers @ weights)
-    smaller = int(min(a.sum(), b.sum()))
     if len(numbers) > NORMAL_BEYOND:
-        found = _normal_difference(numbers, a, b, difference)
-        return found if smaller > 1 else replace(found, low=None, high=None)
+        return _normal_difference(numbers, a, b, difference)
     generator = np.random.default_rng(seed)
     rounding = 1e-12 * float(np.abs(numbers).max())
     spread, extreme, done = [], 0, 0
@@ -118,7 +116,7 @@ def subsets(
         shuffled = generator.permuted(np.broadcast_to(weights, (step, len(weights))), axis=1)
         extreme += int((np.abs(shuffled @ numbers) >= abs(difference) - rounding).sum())
         done += step
-    low, high = _percentiles(np.concatenate(spread), smaller)
+    low, high = _percentiles(np.concatenate(spread), int(min(a.sum(), b.sum())))
     return Comparison(difference, low, high, (extreme + 1) / (draws + 1), len(numbers))
 
 
@@ -239,11 +237,22 @@ def _normal_difference(numbers: np.ndarray, a: np.ndarray, b: np.ndarray, differ
     from scipy.stats import norm
 
     influence = [arm * (numbers - numbers @ arm / arm.sum()) / arm.sum() for arm in (a, b)]
-    reach = NORMAL_REACH * float(np.sqrt(((influence[0] - influence[1]) ** 2).sum()))
+    spread = float(np.sqrt(((influence[0] - influence[1]) ** 2).sum()))
+    units = int(min(a.sum(), b.sum()))
     weights = a / a.sum() - b / b.sum()
     blind = float(np.sqrt(numbers.var(ddof=1) * ((weights - weights.mean()) ** 2).sum()))
     p = float(2 * norm.sf(abs(difference) / blind)) if blind else 1.0
+    if units < 2:
+        return Comparison(difference, None, None, p, len(numbers))
+    reach = _reach(units) * spread
     return Comparison(difference, difference - reach, difference + reach, p, len(numbers))
+
+
+def _reach(units: int) -> float:
+    """Standard errors on either side, where their size is guessed from so many values, dividing by as many."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, units - 1) * np.sqrt(units / (units - 1)))
 
 
 def _resampled_means(numbers: np.ndarray, generator: np.random.Generator, draws: int) -> np.ndarray:
@@ -275,12 +284,12 @@ def _sign_flip_p(numbers: np.ndarray, labels: np.ndarray | None, seed: int, draw
 
 def _percentiles(draws: np.ndarray, units: int) -> tuple[float | None, float | None]:
     """The interval of so many independent values (rows, or groups), from their bootstrap draws."""
-    from scipy.stats import norm, t
+    from scipy.stats import norm
 
     draws = draws[~np.isnan(draws)]
     if len(draws) == 0 or units < 2:
         return None, None
-    tail = norm.cdf(t.ppf((1 - LEVEL) / 2, units - 1) * np.sqrt(units / (units - 1)))
+    tail = norm.cdf(-_reach(units))
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
 
