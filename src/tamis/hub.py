@@ -139,7 +139,7 @@ def _owned(repo_id: str, repo_type: str, private: bool) -> Any:
     except HfHubHTTPError as error:
         raise HubError(f"{repo_id}: the Hub refused ({error.response.status_code}): {first_line(error)}") from error
     if private and not info.private:
-        raise HubError(f"{repo_id} exists and is public, hub_private_repo is true: make it private, or say otherwise")
+        raise HubError(f"{repo_id} exists and is public: make it private, or pass --no_hub_private_repo")
     tags = (info.card_data or {}).get("tags") or []
     if TAG not in tags and any(file.rfilename.startswith(OURS) for file in info.siblings or []):
         raise HubError(f"{repo_id} exists and holds data that tamis did not publish: choose another hub id")
