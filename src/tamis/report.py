@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from PIL import Image
 
-TILE = 160
+TILE = 128
 KEPT, DROPPED = "#1b7f5c", "#b9bec7"
 EXAMPLES = 8
 
@@ -75,9 +75,9 @@ def contact_sheet(pool: Dataset, groups: dict[str, list[int]], image_column: str
     """One line of pictures a group, each with its score below. JPEG."""
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.load_default(size=15)
+    font = ImageFont.load_default(size=17)
     wide = max(1, *(len(positions) for positions in groups.values()))
-    label, caption = 112, 24
+    label, caption = 124, 26
     sheet = Image.new("RGB", (label + wide * (TILE + 8), len(groups) * (TILE + caption + 10)), "white")
     brush = ImageDraw.Draw(sheet)
     for line, (title, positions) in enumerate(groups.items()):
@@ -99,9 +99,11 @@ def thumbnail(value: Any) -> Image.Image:
         image = decode_image(value)
     except Unscorable:
         return Image.new("RGB", (TILE, TILE), "#eeeeee")
-    if max(image.size) < TILE:  # enlarged without smoothing: small pictures stay what they are
-        scale = TILE // max(image.size)
-        return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    if max(image.size) < TILE:
+        scale = TILE / max(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        # A few pixels stay visible as such; what is nearly large enough is only brought to the common size.
+        return image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BICUBIC)
     image.thumbnail((TILE, TILE))
     return image
 
