@@ -134,3 +134,12 @@ def test_users_as_they_are_written():
     for bad in ("bob", "bob:", ":t", "bob:t:read:lab:more", "a/b:t", "tiny:t", "bob:t:tiny", "bob:a b"):
         with pytest.raises(ValueError):
             parse_user(bad)
+
+
+def test_a_missing_extra_is_named(monkeypatch, capsys) -> None:
+    from tamis.localhub import __main__ as command_line
+
+    found = command_line.importlib.util.find_spec
+    monkeypatch.setattr(command_line.importlib.util, "find_spec", lambda name: None if name == "nh3" else found(name))
+    assert command_line.main(["run", "--", "true"]) == 1
+    assert "nh3 is not installed: pip install 'tamis[localhub]'" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import signal
 import sys
 from pathlib import Path
@@ -111,6 +112,9 @@ def serve(options: argparse.Namespace, folder: Path) -> int:
     return 0
 
 
+NEEDED = ("markdown_it", "nh3", "starlette", "uvicorn")  # the extra localhub of setup.cfg
+
+
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     # Split here: argparse would also take a second '--', which is the command's own.
@@ -120,6 +124,10 @@ def main(arguments: list[str] | None = None) -> int:
     command = arguments[cut + 1 :]
     if (options.action == "run") != bool(command):
         parser.error("run needs a command: run -- COMMAND" if options.action == "run" else "serve runs no command")
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"localhub: {', '.join(missing)} is not installed: pip install 'tamis[localhub]'", file=sys.stderr)
+        return 1
     folder = options.dir.absolute()
     return run(options, folder, command) if options.action == "run" else serve(options, folder)
 
