@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 .PHONY: quickstart test quality system bench soak clean
 
 quickstart: $(INSTALLED)  ## a scored, curated and published dataset on the embedded Hub, in a minute
-	$(BIN)/python -m tamis.localhub run -- $(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml \
+	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m tamis.localhub run -- $(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml \
 	    recipes/score_and_select.py --config recipes/score_and_select.tiny.yaml
 
 test: $(INSTALLED)  ## the whole suite; tests that lack Debian packages skip, and say so (TESTS="--no-skips" forbids it)

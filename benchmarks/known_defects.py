@@ -48,6 +48,9 @@ def draw(shares: dict[str, dict[str, Any]], path: Path) -> None:
             [(found[defect]["value"] - found[defect]["low"]) * 100 for defect in DEFECTS],
             [(found[defect]["high"] - found[defect]["value"]) * 100 for defect in DEFECTS],
         ]
+        for index, value in enumerate(values):
+            if value == 0:
+                axis.text(index + place * width, 0.4, "0", ha="center", color=COLOURS[arm.split("-")[0]], fontsize=9)
         axis.bar(
             [index + place * width for index in range(len(DEFECTS))],
             values,

@@ -7,7 +7,7 @@
 # timeout = "4h"
 # secrets = ["HF_TOKEN"]
 # ///
-"""Any Hub dataset in, a scored and curated Hub dataset out.
+r"""Any Hub dataset in, a scored and curated Hub dataset out.
 
 Scores every row with the scorers of the YAML, keeps the best, and publishes the whole scored pool beside the subset,
 with a random arm of the same size to hold it against. No claim is made that the subset trains a better model: large
@@ -41,15 +41,15 @@ class ScoreAndSelect(RunConfig):
     image_column: Annotated[str | None, "column of images"] = None
     text_column: Annotated[str | None, "column of texts"] = None
 
-    scorers: Annotated[list[dict[str, Any]], "each {scorer: FILE in tamis/scorers, and its settings}"] = field(
-        default_factory=list
-    )
+    scorers: Annotated[
+        list[dict[str, Any] | str], "files of tamis/scorers: FILE, or '{scorer: FILE, setting: value}'"
+    ] = field(default_factory=list)
     batch_size: Annotated[int, "rows a model call; halved by itself when memory runs out"] = 32
 
     select_by: Annotated[str | None, "the score column to keep the best of: numbers, or true/false as 1/0"] = None
-    weights: Annotated[dict[str, float] | None, "or several, column: weight; their mean is the new column `score`"] = (
-        None
-    )
+    weights: Annotated[
+        dict[str, float] | None, "or several, '{column: weight}'; their mean is the new column `score`"
+    ] = None
     weights_scale: Annotated[Literal["rank", "raw"], "rank: every column counts by the share of rows it beats"] = "rank"
     k: Annotated[int | None, "rows kept"] = None
     fraction: Annotated[float | None, "or a share of the pool, counted before near-duplicates are left out"] = None
@@ -125,14 +125,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     ranked = {"select_by": config.select_by} | {f"weights: {name}": name for name in config.weights or {}}
     used = {"per": config.per, "deduplicate": config.deduplicate, "diverse": config.diverse}
     refuse_unfit(pool.features, scoring, ranked=ranked, used=used)
-    if config.weights and "score" in pool.column_names:
-        raise ConfigError("weights: their mean would be the column 'score', which the dataset has: rename that one")
+    rows.refuse_non_images(pool.features, config.image_column)
+    if config.weights:
+        pool = arms.without_score(pool)
     if config.dry_run:
         extent = rows.extent(config.dataset, source, config_name=config.dataset_config, split=config.split)
         figures = dry_run.estimate(pool, scoring, extent, run=run, batch_size=config.batch_size, limit=config.limit)
         dry_run.show(run, figures)
         run.close()
         return {"dry_run": dict(figures)}
+    if config.k is not None and config.k > len(pool):
+        raise ConfigError(f"k: {config.k} rows were asked for, the dataset has {len(pool)}")
     if config.push_to_hub:  # may we write there? Asked before hours are spent
         hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
 

@@ -166,3 +166,25 @@ def test_constraints_pin_what_setup_names() -> None:
         else:
             assert tuple(map(int, pinned.split("."))) >= tuple(map(int, floor.split("."))), name
     assert pins["torch"] == "2.13.0"
+
+
+def test_the_scorer_of_contributing_runs_as_it_stands(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    from datasets import Dataset, Features, Image
+    from PIL import Image as Pictures
+
+    from tamis import scorers
+    from tamis.scoring import attach_scores
+
+    code = re.search(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL).group(1)
+    (tmp_path / "red_eye.py").write_text(code)
+    monkeypatch.setattr(scorers, "__path__", [*scorers.__path__, str(tmp_path)])
+    (scorer,) = scorers.build(["red_eye"])
+    buffer = io.BytesIO()
+    Pictures.new("RGB", (4, 4), (255, 0, 0)).save(buffer, "PNG")
+    cells = [{"bytes": buffer.getvalue(), "path": None}, {"bytes": b"no image", "path": None}]
+    dataset = Dataset.from_dict({"image": cells}, features=Features({"image": Image(decode=False)}))
+    scored = attach_scores(dataset, scorer, run=run)
+    assert scored["red_eye_openness"][:] == [0.0, None] and scored["red_eye_error"][1] == "image: not an image"
+    sys.modules.pop("tamis.scorers.red_eye", None)

@@ -70,6 +70,35 @@ def test_a_hub_that_stays_down_is_one_clear_error(
     assert "error: tiny/scenes: gave up after 7 tries (HTTP 503" in capsys.readouterr().err
 
 
+def test_no_network_and_no_token_are_told_soon(run: Run, hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi
+
+    from tamis.retries import HubError, patiently
+
+    waited: list[float] = []
+    monkeypatch.setattr("tamis.retries.time.sleep", waited.append)
+    nobody = HfApi(endpoint="http://127.0.0.1:9")
+    with pytest.raises(HubError, match="no Hub can be reached.*python -m tamis.localhub run"):
+        patiently(lambda: nobody.dataset_info("me/x"), "me/x")
+    assert sum(waited) < 5
+    with pytest.raises(HubError, match="no token, or one the Hub does not know"):
+        patiently(lambda: HfApi(endpoint=hub.url, token="hf_wrong").whoami(), "me/x")
+
+
+def test_a_file_and_a_missing_folder_are_told_apart(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("text\na\n")
+    for path, said in (
+        (str(tmp_path / "texts.csv"), "is a file; give the folder that holds it"),
+        (str(tmp_path / "nothing"), "no such folder"),
+        ("./nothing", "no such folder"),
+        ("a b/c", "no such folder, and no name that a Hub repo could have"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            rows.read_rows(path, run=run)
+    with pytest.raises(ConfigError, match="image_column: 'caption' is string, not images"):
+        rows.refuse_non_images(rows.read_rows("tiny/scenes", run=run, limit=1)[0].features, "caption")
+
+
 def test_columns_read_only_these(run: Run) -> None:
     for streaming in (False, True):
         dataset, _ = rows.read_rows("tiny/scenes", run=run, limit=5, columns=["caption", "ground"], streaming=streaming)

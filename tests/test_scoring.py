@@ -439,7 +439,7 @@ def test_the_ledger_tells_what_ran(run: Run) -> None:
 
 def test_one_output_folder_is_one_run(tmp_path: Path) -> None:
     first = Run(tmp_path)
-    with pytest.raises(RuntimeError, match="in use by another run"):
+    with pytest.raises(ValueError, match="in use by another run"):
         Run(tmp_path)
     first.close()
     Run(tmp_path).close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamis.cards import nulls_by_reason
 from tamis.columns import column_values
 from tamis.config import ConfigError
 from tamis.metrics import stats
@@ -55,6 +56,18 @@ def _with_own(pool: Dataset, name: str, values: Any, feature: Any) -> Dataset:
             raise ConfigError(f"column {name!r} is in the dataset and not of our making; rename it, or leave it out")
         pool = pool.remove_columns(name)
     return pool.add_column(name, values, feature=feature)
+
+
+def without_score(pool: Dataset) -> Dataset:
+    """Room for the weighted mean: the `score` of a pool that came from here before (its `arms` tell) makes way."""
+    if "score" not in pool.column_names:
+        return pool
+    if "arms" not in pool.column_names:
+        raise ConfigError(
+            "weights: their mean would be the column 'score', which the dataset has already; leave that one out "
+            "(columns: ...) or rename it"
+        )
+    return pool.remove_columns("score")
 
 
 def numeric(dataset: Dataset, columns: Sequence[str]) -> list[str]:
@@ -105,6 +118,8 @@ def show(run: Run, metrics: dict[str, dict[str, dict[str, Any]]], columns: Seque
     for column in columns:
         run.say(column.ljust(wide) + "".join(_shown(metrics[name][column]).rjust(14) for name in names))
     run.say("n".ljust(wide) + "".join(f"{max(m['n'] for m in metrics[name].values()):,}".rjust(14) for name in names))
+    for columns_without, reason, count in nulls_by_reason(run.nulls):
+        run.say(f"{count:,} rows without {', '.join(columns_without)}: {reason}")
 
 
 def _values(dataset: Dataset, column: str) -> list[float | None]:

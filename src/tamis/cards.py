@@ -128,7 +128,8 @@ def difference(comparison: Comparison) -> Markdown:
         return Markdown("–")
     p = "p < 0.001" if comparison.p < 0.001 else f"p = {comparison.p:.3f}"
     reach = "" if comparison.low is None else f" [{comparison.low:+.3f}, {comparison.high:+.3f}]"
-    return Markdown(f"{comparison.difference:+.3f}{reach}, {p}, n = {comparison.n:,}")
+    text = f"{comparison.difference:+.3f}{reach}, {p}, n = {comparison.n:,}"
+    return Markdown(re.sub(r"[-+]0\.000", "0.000", text))
 
 
 def derived_licence(sources: Iterable[Source]) -> tuple[str, str]:
@@ -214,11 +215,19 @@ def sources_table(sources: Iterable[dict[str, Any]]) -> Markdown:
 
 def nulls_table(nulls: dict[str, dict[str, int]], rows: int) -> Markdown:
     lines = [
-        [code(column), number(count), f"{count / rows:.2%}", reason]
-        for column, reasons in nulls.items()
-        for reason, count in sorted(reasons.items(), key=lambda item: -item[1])
+        [Markdown(", ".join(map(code, columns))), number(count), f"{count / rows:.2%}", reason]
+        for columns, reason, count in nulls_by_reason(nulls)
     ]
     return table(["column", "rows", "share", "why there is no score"], lines) if lines else Markdown("None.")
+
+
+def nulls_by_reason(nulls: dict[str, dict[str, int]]) -> list[tuple[list[str], str, int]]:
+    """Columns that lack the same rows for the same reasons told once: (columns, reason, rows), most rows first."""
+    alike: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for column, reasons in nulls.items():
+        alike.setdefault(tuple(sorted(reasons.items())), []).append(column)
+    told = [(columns, reason, count) for reasons, columns in alike.items() for reason, count in reasons]
+    return sorted(told, key=lambda line: -line[2])
 
 
 def _escaped(value: Any) -> Any:

@@ -198,9 +198,8 @@ class Curation:
 
     def _nulls(self) -> list[list[Any]]:
         return [
-            [column, reason, f"{count:,}"]
-            for column, reasons in self.results["nulls"].items()
-            for reason, count in reasons.items()
+            [", ".join(columns), reason, f"{count:,}"]
+            for columns, reason, count in cards.nulls_by_reason(self.results["nulls"])
         ]
 
 

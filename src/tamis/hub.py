@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tamis.config import HUB_ID, ConfigError
 from tamis.parquet import write_config
 from tamis.retries import HubError, first_line, patiently
+from tamis.sources import is_embedded
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -106,13 +107,15 @@ def _name(repo_id: str) -> None:
 
 def show(run: Run, published: Published, *, load: list[str]) -> None:
     """Where it is, and the lines that load it: what a user copies next."""
-    if published.url is None:
-        run.say(f"\nnot pushed (--push_to_hub does); the same files: {published.folder}")
-        return
-    run.say(f"\npublished {published.url} at {published.commit[:12]}\n")
-    run.say("from datasets import load_dataset")
+    pushed = published.url is not None
+    run.say(
+        f"\npublished {published.url} at {published.commit[:12]}" if pushed else "\nnot pushed (--push_to_hub does)"
+    )
+    if pushed and is_embedded():
+        run.say("on the embedded Hub, which these lines find under: python -m tamis.localhub run -- python")
+    run.say("\nfrom datasets import load_dataset")
     for config in load:
-        run.say(f'load_dataset("{published.repo_id}", "{config}", split="train")')
+        run.say(f'load_dataset("{published.repo_id if pushed else published.folder}", "{config}", split="train")')
 
 
 def claim(run: Run, repo_id: str, repo_type: Literal["dataset", "model"], *, private: bool) -> None:

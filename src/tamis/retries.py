@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 ATTEMPTS = 7  # about two minutes in all
+UNREACHABLE_ATTEMPTS = 3  # nobody there at all: a wrong address or no network, which minutes do not mend
 # 409 and 412: another commit came first, a fresh parent will do. The rest: busy or failing.
 PASSING = (408, 409, 412, 425, 429, 500, 502, 503, 504)
 
@@ -24,16 +25,25 @@ def patiently(call: Callable[[], Result], what: str) -> Result:
     The clients retry some of their requests and not others (no commit, no repo info): this covers the rest.
     """
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return call()
         except HfHubHTTPError as error:
             status = error.response.status_code
+            if status == 401 and not isinstance(error, RepositoryNotFoundError):
+                raise HubError(f"{what}: no token, or one the Hub does not know: hf auth login, or HF_TOKEN") from error
             if status not in PASSING:
                 raise
             failure, wait, why = error, _wait(error, attempt), f"HTTP {status}"
+        except httpx2.ConnectError as error:
+            failure, wait, why = error, _wait(None, attempt), "ConnectError"
+            if attempt == UNREACHABLE_ATTEMPTS:
+                raise HubError(
+                    f"{what}: no Hub can be reached ({first_line(error)}); without a network, give a local folder, or "
+                    "start the command as: python -m tamis.localhub run -- ..."
+                ) from error
         except httpx2.TransportError as error:
             failure, wait, why = error, _wait(None, attempt), type(error).__name__
         if attempt == ATTEMPTS:

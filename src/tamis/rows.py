@@ -103,6 +103,19 @@ def refuse_missing_columns(columns: list[str], needs: tuple[str | None, ...]) ->
         raise ConfigError(f"column {', '.join(map(repr, missing))} is not in the dataset; it has: {', '.join(columns)}")
 
 
+def refuse_non_images(features: Features, column: str | None) -> None:
+    """A column of texts or URLs where images were meant would only give a null for every row."""
+    from datasets import Image, Value
+
+    feature = features.get(column)
+    binary = isinstance(feature, Value) and "binary" in feature.dtype
+    if column is not None and not isinstance(feature, Image) and not binary:
+        kind = getattr(feature, "dtype", type(feature).__name__)
+        raise ConfigError(
+            f"image_column: {column!r} is {kind}, not images (URLs: download them into the dataset first)"
+        )
+
+
 def with_row_id(dataset: Dataset, split: str, id_column: str | None) -> Dataset:
     """The dataset with row_id as its first column, as text; duplicate or null ids are refused by example."""
     from datasets import Value

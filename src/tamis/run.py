@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tamis.config import ConfigError
 from tamis.durable import write_file
 
 VERSIONED = ("tamis", "torch", "transformers", "datasets", "huggingface_hub", "accelerate", "peft", "diffusers")
@@ -159,7 +160,7 @@ class Run:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            raise RuntimeError(
+            raise ConfigError(
                 f"output_dir: {self.output_dir} is in use by another run; wait for it, or give another --output_dir"
             ) from None
         return lock

@@ -282,7 +282,7 @@ def _allowed(k: int, available: int, at_most: bool, asked: str, have: str = "a s
     if k < 1:
         raise ConfigError(f"k: {k} is not accepted; expected a whole number, 1 or more")
     if k > available and not at_most:
-        raise ConfigError(f"k: {k} {asked} were asked for, {available} have {have}; ask for fewer, or say at_most")
+        raise ConfigError(f"k: {k} {asked} were asked for, {available} have {have}; ask for fewer")
     return min(k, available)
 
 

@@ -52,12 +52,17 @@ def forget() -> None:
     _pins.clear()
 
 
-def refuse_embedded_elsewhere(repo_id: str) -> None:
-    """`tiny/*` exists on the embedded Hub alone: on the real one that name belongs to somebody else."""
+def is_embedded() -> bool:
+    """Whether the Hub of this process is one of this machine."""
     from huggingface_hub import constants
 
     host = urlsplit(constants.ENDPOINT).hostname or ""
-    if repo_id.startswith("tiny/") and not (host == "localhost" or host.startswith("127.") or host == "::1"):
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def refuse_embedded_elsewhere(repo_id: str) -> None:
+    """`tiny/*` exists on the embedded Hub alone: on the real one that name belongs to somebody else."""
+    if repo_id.startswith("tiny/") and not is_embedded():
         raise ConfigError(
             f"{repo_id!r} lives on the embedded Hub only; start this command as: python -m tamis.localhub run -- ..."
         )
@@ -65,8 +70,12 @@ def refuse_embedded_elsewhere(repo_id: str) -> None:
 
 def _hub(repo_id: str, repo_type: RepoType, revision: str | None) -> Source:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
+    if Path(repo_id).is_file():
+        raise ConfigError(f"{repo_type} {repo_id!r} is a file; give the folder that holds it")
+    if repo_id.startswith(("/", ".", "~")) or repo_id.count("/") > 1:
+        raise ConfigError(f"{repo_type} {repo_id!r}: no such folder")
     refuse_embedded_elsewhere(repo_id)
     try:
         info = patiently(lambda: HfApi().repo_info(repo_id, repo_type=repo_type, revision=revision), repo_id)
@@ -75,6 +84,8 @@ def _hub(repo_id: str, repo_type: RepoType, revision: str | None) -> Source:
             f"{repo_type} {repo_id!r}: no such folder here and no such repo on the Hub (or it is private and the token "
             "cannot read it)"
         ) from error
+    except HFValidationError as error:
+        raise ConfigError(f"{repo_type} {repo_id!r}: no such folder, and no name that a Hub repo could have") from error
     except RevisionNotFoundError as error:
         raise ConfigError(f"{repo_type} {repo_id!r}: no revision {revision!r}") from error
     licence = (info.card_data or {}).get("license")

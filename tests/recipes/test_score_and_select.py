@@ -278,7 +278,7 @@ def test_bad_rows_are_published_with_their_reasons(main: Any, tmp_path: Path) ->
         (["--dataset", "tiny/scenes", "--select_by", "x", "--k", "3", "--per", "a", "--diverse", "v"], "diverse:"),
         (["--config", TINY, "--hub_dataset_id", "null"], "hub_dataset_id: needed"),
         (["--config", TINY, "--hub_dataset_id", "tiny/scenes"], "is the source"),
-        (["--config", TINY, "--hub_dataset_id", "tiny/other"], "tiny/other: the Hub refused (403)"),
+        (["--config", TINY, "--hub_dataset_id", "tiny/other", "--k", "5"], "tiny/other: the Hub refused (403)"),
         (["--config", TINY, "--select_by", "image_quality_overal"], "did you mean 'image_quality_overall'?"),
         (["--config", TINY, "--per", "grund"], "per: no column 'grund'; did you mean 'ground'?"),
         (["--config", TINY, "--k", "-3"], "k: -3 is not accepted; expected 1 or more"),
@@ -286,7 +286,8 @@ def test_bad_rows_are_published_with_their_reasons(main: Any, tmp_path: Path) ->
         (["--config", TINY, "--batch_size", "0"], "batch_size: 0 is not accepted"),
         (["--config", TINY, "--split", "train[:10]"], "split: 'train[:10]' is not accepted"),
         (["--config", TINY, "--image_column", "picture"], "column 'picture' is not in the dataset; it has: id, image"),
-        (["--config", TINY, "--k", "9000"], "k: 9000 rows of 'image_quality_overall' were asked for"),
+        (["--config", TINY, "--k", "9000"], "k: 9000 rows were asked for, the dataset has 20"),
+        (["--config", TINY, "--k", "20"], "k: 20 rows of 'image_quality_overall' were asked for"),
         (["--config", TINY, "--scorers", "{scorer: clipp}"], "'clipp' is not accepted; expected one of clip, dup"),
         (
             ["--config", TINY, "--scorers", "{scorer: duplicates, size: 9}"],
@@ -304,7 +305,7 @@ def test_wrong_settings_end_in_one_line(tmp_path: Path, main: Any, capsys: Any, 
     assert stop.value.code in (1, 2)
     assert said in capsys.readouterr().err
     # The one that shows only when all is scored is the only one that finds anything scored.
-    assert (tmp_path / "journal").exists() == ("were asked for" in said)
+    assert (tmp_path / "journal").exists() == ("'image_quality_overall' were asked for" in said)
 
 
 def test_two_ranks_publish_what_one_publishes(unpushed: Path, tmp_path: Path) -> None:
@@ -361,10 +362,27 @@ def test_a_pool_with_a_weighted_score_is_cut_by_it_and_never_written_over(main: 
     main(["--dataset", str(data), *weighted, "--output_dir", str(tmp_path / "first")])
     published, _ = _published(tmp_path / "first", "top-10pct")
     again = ["--dataset", str(published), "--dataset_config", "scores", "--output_dir", str(tmp_path / "second")]
-    with pytest.raises(ConfigError, match="'score'"):
-        main([*again, *weighted])
     results = main([*again, "--select_by", "score", "--k", "9"])
     assert results["arms"]["top-9"]["score"]["n"] == 9
+    # Other weights for a pool of ours: its score makes way. A score of somebody else's does not.
+    results = main([*again, "--weights", "{quality: 2}", "--k", "9"])
+    assert results["arms"]["top-9"]["score"]["n"] == 9
+    (tmp_path / "theirs").mkdir()
+    theirs = {"score": [0.1, 0.2], "quality": [0.3, 0.4]}
+    Dataset.from_dict(theirs).to_parquet(str(tmp_path / "theirs" / "train.parquet"))
+    with pytest.raises(ConfigError, match="the column 'score', which the dataset has already"):
+        main(
+            [
+                "--dataset",
+                str(tmp_path / "theirs"),
+                "--weights",
+                "{quality: 2}",
+                "--k",
+                "1",
+                "--output_dir",
+                str(tmp_path),
+            ]
+        )
 
 
 @pytest.mark.parametrize("column", ["label", "good", "level", "hole", "rows_kept"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -72,7 +73,8 @@ def run(options: argparse.Namespace, folder: Path, command: list[str]) -> int:
     except running.CannotRun as error:
         print(f"localhub: {error}", file=sys.stderr)
         return 1
-    again = "python -m tamis.localhub serve" + ("" if options.dir == Path(".localhub") else f" --dir {options.dir}")
+    python = os.path.relpath(sys.executable) if Path(sys.executable).is_relative_to(Path.cwd()) else "python"
+    again = f"{python} -m tamis.localhub serve" + ("" if options.dir == Path(".localhub") else f" --dir {options.dir}")
     print(f"localhub: to look at what is there now: {again}", file=sys.stderr)
     return code
 
