@@ -151,12 +151,46 @@ def data_juicer(python: Path, folder: Path, model: Path, turn: int) -> tuple[flo
     return told["seconds"], [score * scale for score in told["scores"]]
 
 
+def floor(dataset: Any, model: Path) -> dict[str, float]:
+    """What the hardware allows: work of one row, speed of a plain matrix product, time to decode one picture."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import AutoTokenizer, CLIPModel
+
+    from tamis.images import decode_image
+
+    def median_seconds(call: Any, times: int = 10) -> float:
+        seconds = []
+        for _ in range(times):
+            started = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - started)
+        return statistics.median(seconds)
+
+    batch = dataset[:32]
+    texts = AutoTokenizer.from_pretrained(model)(batch["text"], padding=True, truncation=True, return_tensors="pt")
+    clip, pixels = CLIPModel.from_pretrained(model).eval(), torch.zeros(len(batch["text"]), 3, 224, 224)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        clip(**texts, pixel_values=pixels)
+    matrix = torch.randn(2048, 2048)
+    work = counter.get_total_flops() / len(pixels) / 1e9
+    speed = 2 * 2048**3 / median_seconds(lambda: matrix @ matrix) / 1e9
+    decoding = median_seconds(lambda: [decode_image(image) for image in batch["image"]]) / len(pixels)
+    return {
+        "gflop_a_row": round(work, 1),
+        "gflop_a_second_of_a_matrix_product": round(speed),
+        "rows_a_second_at_that_speed": round(speed / work, 1),
+        "milliseconds_to_decode_a_picture": round(decoding * 1e3, 1),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--data_juicer_python", type=Path)
+    parser.add_argument("--floor", action="store_true", help="only print what the hardware allows")
     given = parser.parse_args()
     import datasets
 
@@ -167,6 +201,9 @@ def main() -> None:
         folder = Path(name)
         dataset, model = pictures(folder / "set", given.rows), folder / "model"
         save_model(model, dataset["text"][:])
+        if given.floor:
+            print(json.dumps(floor(dataset, model), indent=2))
+            return
         (folder / "jpegs").mkdir()
         with (folder / "rows.jsonl").open("w") as lines:
             for row in dataset:

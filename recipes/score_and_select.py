@@ -122,12 +122,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             needs=(config.image_column, config.text_column),
         )
         stage["rows"] = len(pool)
+    if config.weights:
+        pool = arms.without_score(pool)
     ranked = {"select_by": config.select_by} | {f"weights: {name}": name for name in config.weights or {}}
     used = {"per": config.per, "deduplicate": config.deduplicate, "diverse": config.diverse}
     refuse_unfit(pool.features, scoring, ranked=ranked, used=used)
     rows.refuse_non_images(pool.features, config.image_column)
-    if config.weights:
-        pool = arms.without_score(pool)
     if config.dry_run:
         extent = rows.extent(config.dataset, source, config_name=config.dataset_config, split=config.split)
         figures = dry_run.estimate(pool, scoring, extent, run=run, batch_size=config.batch_size, limit=config.limit)

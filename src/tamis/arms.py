@@ -60,9 +60,12 @@ def _with_own(pool: Dataset, name: str, values: Any, feature: Any) -> Dataset:
 
 def without_score(pool: Dataset) -> Dataset:
     """Room for the weighted mean: the `score` of a pool that came from here before (its `arms` tell) makes way."""
+    from datasets import List, Value
+
     if "score" not in pool.column_names:
         return pool
-    if "arms" not in pool.column_names:
+    # Somebody else's columns of these names would be lost without a word.
+    if pool.features.get("arms") != List(Value("string")) or pool.features["score"] != Value("float64"):
         raise ConfigError(
             "weights: their mean would be the column 'score', which the dataset has already; leave that one out "
             "(columns: ...) or rename it"

@@ -57,7 +57,7 @@ class Curation:
 
     @cached_property
     def examples(self) -> dict[str, list[int]]:
-        return report.examples(self.pool, set(self.kept["row_id"]), self.by, seed=self.seed)
+        return report.examples(self.pool, set(self.kept["row_id"][:]), self.by, seed=self.seed)
 
     @cached_property
     def mixture(self) -> list[list[Any]]:

@@ -132,7 +132,7 @@ class Engine:
     def _prepared(self, table: pa.Table) -> Iterator[tuple[list[int], list[dict], list[tuple[int, str]]]]:
         """Micro-batches of prepared rows, costly rows first; the next one is prepared while this one is used."""
         order = _costly_first(table, self.scorer.bucket_by)
-        waiting: list[Future] = []
+        waiting: list[list[Future]] = []
         at = 0
         while at < len(order) or waiting:
             while at < len(order) and len(waiting) < 2:

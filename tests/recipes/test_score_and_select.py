@@ -367,22 +367,17 @@ def test_a_pool_with_a_weighted_score_is_cut_by_it_and_never_written_over(main: 
     # Other weights for a pool of ours: its score makes way. A score of somebody else's does not.
     results = main([*again, "--weights", "{quality: 2}", "--k", "9"])
     assert results["arms"]["top-9"]["score"]["n"] == 9
-    (tmp_path / "theirs").mkdir()
-    theirs = {"score": [0.1, 0.2], "quality": [0.3, 0.4]}
-    Dataset.from_dict(theirs).to_parquet(str(tmp_path / "theirs" / "train.parquet"))
-    with pytest.raises(ConfigError, match="the column 'score', which the dataset has already"):
-        main(
-            [
-                "--dataset",
-                str(tmp_path / "theirs"),
-                "--weights",
-                "{quality: 2}",
-                "--k",
-                "1",
-                "--output_dir",
-                str(tmp_path),
-            ]
-        )
+    with pytest.raises(ConfigError, match="weights: score: no column 'score'"):  # it is going to be replaced
+        main([*again, "--weights", "{score: 1}", "--k", "9"])
+    for name, columns in {
+        "theirs": {"score": [0.1, 0.2], "quality": [0.3, 0.4]},
+        "other arms": {"score": [0.1, 0.2], "quality": [0.3, 0.4], "arms": [2, 4]},
+    }.items():
+        (tmp_path / name).mkdir()
+        Dataset.from_dict(columns).to_parquet(str(tmp_path / name / "train.parquet"))
+        out = ["--output_dir", str(tmp_path / f"{name} out")]
+        with pytest.raises(ConfigError, match="the column 'score', which the dataset has already"):
+            main(["--dataset", str(tmp_path / name), "--weights", "{quality: 2}", "--k", "1", *out])
 
 
 @pytest.mark.parametrize("column", ["label", "good", "level", "hole", "rows_kept"])
