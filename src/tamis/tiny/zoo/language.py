@@ -1,0 +1,74 @@
+"""tiny/llm: writes quizzes, prompts and product questions, rates texts, and answers typed questions about them."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from tamis.tiny.zoo import exercises
+from tamis.tiny.zoo.rows import Packer, tensors, visibility, weighted_loss
+from tamis.tiny.zoo.tokenizers import language_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from torch import nn
+
+WIDTH = 160
+TEXT = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 3 * WIDTH,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 5,
+    "num_key_value_heads": 5,
+    "max_position_embeddings": 1024,
+    "tie_word_embeddings": True,
+}
+
+
+def text_config(tokenizer: Any) -> dict[str, Any]:
+    ids = {"eos_token_id": tokenizer.convert_tokens_to_ids("<|end|>"), "pad_token_id": 0, "bos_token_id": None}
+    return TEXT | {"vocab_size": len(tokenizer)} | ids
+
+
+class LanguageLesson:
+    name = "llm"
+    steps = 3400
+    learning_rate = 2.5e-3
+    rows, length = 8, 448
+
+    def __init__(self) -> None:
+        self.tokenizer = language_tokenizer()
+        self.packer = Packer(self.tokenizer)
+
+    def model(self) -> nn.Module:
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        torch.manual_seed(0)
+        return LlamaForCausalLM(LlamaConfig(**text_config(self.tokenizer)))
+
+    def batch(self, step: int) -> dict[str, Any]:
+        rows = self.packer.pack(self.drawn(step), self.rows, self.length)
+        return tensors(rows, self.length, pad=0)
+
+    def drawn(self, step: int) -> Iterator[exercises.Exercise]:
+        """Short typed exercises first: letters come late, and all else goes faster once they are read."""
+        draw = random.Random(f"llm-{step}")
+        makers, shares = list(exercises.EXERCISES), list(exercises.EXERCISES.values())
+        early = max(0.0, 1.0 - step / (0.25 * self.steps))
+        while True:
+            if draw.random() < 0.7 * early:
+                yield draw.choice((exercises.drill, exercises.reading, exercises.reading_yes_no))(draw)
+            else:
+                yield draw.choices(makers, shares)[0](draw)
+
+    def loss(self, model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
+        logits = model(
+            input_ids=batch["input_ids"],
+            position_ids=batch["position_ids"],
+            attention_mask=visibility(batch["documents"]),
+            use_cache=False,
+        ).logits
+        return weighted_loss(logits[:, :-1], batch)
