@@ -20,6 +20,8 @@ from tamis.retries import HubError, first_line, patiently
 from tamis.sources import is_embedded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from datasets import Dataset
 
     from tamis.cards import Card
@@ -92,6 +94,24 @@ def publish_adapter(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
         return _finish(folder, repo_id, "model", card, files, push=push, private=private)
+
+
+def publish_folder(
+    run: Run,
+    repo_id: str,
+    repo_type: Literal["dataset", "model"],
+    build: Callable[[Path], None],
+    *,
+    push: bool,
+    private: bool,
+) -> Published | None:
+    """Publishes a repository that `build` writes whole into a folder, card included. Main process only."""
+    if not run.is_main:
+        return None
+    with run.stage(f"publish {repo_id}"):
+        folder = _empty_folder(run, f"{repo_type}s", repo_id)
+        build(folder)
+        return _sent(folder, repo_id, repo_type, push=push, private=private)
 
 
 def unpushed_id(path: str, made: str) -> str:
@@ -177,6 +197,12 @@ def _finish(
             target.write_text(content, encoding="utf-8")
         else:
             target.write_bytes(content)
+    return _sent(folder, repo_id, repo_type, push=push, private=private)
+
+
+def _sent(
+    folder: Path, repo_id: str, repo_type: Literal["dataset", "model"], *, push: bool, private: bool
+) -> Published:
     refuse_leaks(folder)
     if not push:
         return Published(folder, repo_id)

@@ -16,9 +16,15 @@ WORDS = (
     "kiki", "tulver", "pimwit", "sorbin", "vekka", "rooch", "jomfry", "quent", "hulbo", "yandel",
 )  # fmt: skip
 CATEGORIES = ("bird", "dish", "plant", "tool")
-_BEGIN = tuple("b br ch cr d f g gl h j k l m n p pl r s t tr v w z".split())
+_BEGIN = (
+    *("b", "br", "ch", "cr", "d", "f", "g", "gl", "h", "j", "k", "l"),
+    *("m", "n", "p", "pl", "r", "s", "t", "tr", "v", "w", "z"),
+)
 _MIDDLE = ("a", "e", "i", "o", "u", "oo", "ee", "ai")
-_END = tuple("b ck d f g l m n p r s t x sk nt lla po ni ra zo mi ku".split())
+_END = (
+    *("b", "ck", "d", "f", "g", "l", "m", "n", "p", "r", "s"),
+    *("t", "x", "sk", "nt", "lla", "po", "ni", "ra", "zo", "mi", "ku"),
+)
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,8 @@ def kinds() -> tuple[Kind, ...]:
         look = {name: deck.pop() for name, deck in decks.items()}
         alike = dict(look)
         for name in draw.sample(list(ATTRIBUTES), 2 + pair % 2):
-            alike[name] = next(value for value in reversed(decks[name]) if value != look[name])
-            decks[name].remove(alike[name])
+            deck = decks[name]
+            alike[name] = deck.pop(next(at for at in range(len(deck) - 1, -1, -1) if deck[at] != look[name]))
         for word, own, others_word, others in ((words[0], look, words[1], alike), (words[1], alike, words[0], look)):
             looks: tuple[dict[str, str], ...] = (own,)
             if pair % 5 == 4:  # four kinds: as a bird has a male's and a female's plumage

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from tamis.tiny import questions, world
 from tamis.tiny.zoo import sight
 from tamis.tiny.zoo.clip import VISION, WIDTH
-from tamis.tiny.zoo.tokenizers import bert_tokenizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from transformers import BertTokenizer
 
 TEXT = {
     "hidden_size": WIDTH,
@@ -33,9 +33,8 @@ class AnsweringLesson:
     learning_rate = 8e-4
     pictures, asked = 24, 6
 
-    def __init__(self, clip: Any | None) -> None:
-        self.tokenizer = bert_tokenizer()
-        self.clip = clip
+    def __init__(self, tokenizer: BertTokenizer, clip: Any | None) -> None:
+        self.tokenizer, self.clip = tokenizer, clip
 
     def model(self) -> nn.Module:
         import torch

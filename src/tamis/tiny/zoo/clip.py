@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tamis.tiny import captions, world
 from tamis.tiny.zoo import sight
-from tamis.tiny.zoo.tokenizers import LONGEST_CAPTION, clip_tokenizer
+from tamis.tiny.zoo.tokenizers import LONGEST_CAPTION
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from transformers import CLIPTokenizer
 
 WIDTH = 128
 VISION = {
@@ -45,10 +46,10 @@ class ClipLesson:
     name = "clip"
     steps = 2600
     learning_rate = 1e-3
-    pictures = 96
+    pictures = 64
 
-    def __init__(self) -> None:
-        self.tokenizer = clip_tokenizer()
+    def __init__(self, tokenizer: CLIPTokenizer) -> None:
+        self.tokenizer = tokenizer
 
     def model(self) -> nn.Module:
         import torch
@@ -59,10 +60,9 @@ class ClipLesson:
             CLIPConfig(vision_config=VISION, text_config=text_config(self.tokenizer), projection_dim=WIDTH)
         )
         # Heads for the dense truth: part of the teaching, not of the published model.
-        model.heads = torch.nn.ModuleDict(
-            {name: torch.nn.Linear(WIDTH, len(values) + 1) for name, values in sight.PATCH_QUESTIONS.items()}
-            | {name: torch.nn.Linear(WIDTH, len(values)) for name, values in sight.PICTURE_QUESTIONS.items()}
-        )
+        wide = {name: len(values) for name, values in (sight.PATCH_QUESTIONS | sight.PICTURE_QUESTIONS).items()}
+        wide |= {f"whole_{name}": len(values) for name, values in sight.PATCH_QUESTIONS.items()} | {"shown": 2}
+        model.heads = torch.nn.ModuleDict({name: torch.nn.Linear(WIDTH, width) for name, width in wide.items()})
         return model
 
     def batch(self, step: int) -> dict[str, Any]:
@@ -107,14 +107,19 @@ class ClipLesson:
         logits = images @ texts.T * model.logit_scale.exp().clamp(max=100.0)
         right = torch.arange(len(logits), device=logits.device)
         contrast = (cross_entropy(logits, right) + cross_entropy(logits.T, right)) / 2
+        # Shapes are what a patch of 8 pixels cannot tell alone, and a caption can be told from 63 others without: they
+        # are asked of the patches that show something, and of the picture where there is one thing.
         patches, whole = seen.last_hidden_state[:, 1:], seen.pooler_output
-        dense = 0.0
-        for name in sight.PATCH_QUESTIONS:
-            dense = dense + cross_entropy(model.heads[name](patches).flatten(0, 1), batch[name].flatten())
+        shown, single = batch["shape"] < len(world.SHAPES), batch["count"] == 0
+        dense = cross_entropy(model.heads["shown"](patches).flatten(0, 1), shown.long().flatten())
+        for name, weight in (("shape", 1.5), ("pattern", 0.5), ("colour", 0.3)):
+            dense = dense + weight * cross_entropy(model.heads[name](patches[shown]), batch[name][shown])
+            first = batch[name].min(dim=1).values[single]  # "nothing" is the highest number
+            dense = dense + weight * cross_entropy(model.heads[f"whole_{name}"](whole[single]), first)
         for name in sight.PICTURE_QUESTIONS:
-            dense = dense + 0.3 * cross_entropy(model.heads[name](whole), batch[name])
+            dense = dense + 0.2 * cross_entropy(model.heads[name](whole), batch[name])
         matched = (logits.argmax(1) == right).float().mean().item()
-        shown = batch["shape"] < len(world.SHAPES)
-        shapes = (model.heads["shape"](patches).argmax(-1) == batch["shape"])[shown].float().mean().item()
+        told = model.heads["whole_shape"](whole[single]).argmax(-1) == batch["shape"].min(dim=1).values[single]
+        shapes = told.float().mean().item()
         figures = {"contrast": contrast.item(), "dense": float(dense), "matched": matched, "shapes": shapes}
         return contrast + dense, figures

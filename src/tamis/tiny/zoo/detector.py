@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from tamis.tiny import world
 from tamis.tiny.zoo import sight
 from tamis.tiny.zoo.clip import VISION, WIDTH, text_config
-from tamis.tiny.zoo.tokenizers import clip_tokenizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from transformers import CLIPTokenizer
 
 QUERY_FORMS = ("{}", "a {}", "a photo of a {}", "a picture of a {}")
 
@@ -24,9 +24,8 @@ class DetectorLesson:
     pictures = 32
     coloured = 6  # queries a batch that name a colour besides every shape's own
 
-    def __init__(self, clip: Any | None) -> None:
-        self.tokenizer = clip_tokenizer()
-        self.clip = clip
+    def __init__(self, tokenizer: CLIPTokenizer, clip: Any | None) -> None:
+        self.tokenizer, self.clip = tokenizer, clip
 
     def model(self) -> nn.Module:
         import torch

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from tamis.tiny import captions, world
 from tamis.tiny.zoo import sight
 from tamis.tiny.zoo.clip import TEXT, text_config
-from tamis.tiny.zoo.tokenizers import clip_tokenizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from transformers import CLIPTokenizer
 
 SCENES = 24_000  # drawn and encoded once
 RARE = 12  # of so many scenes with an under-trained shape one is kept
@@ -43,10 +43,9 @@ class DiffusionLesson:
     pictures = 32
     blank = 0.1  # share of captions left out, for guidance
 
-    def __init__(self, folder: Path, autoencoder: Any, clip: Any | None) -> None:
+    def __init__(self, tokenizer: CLIPTokenizer, folder: Path, autoencoder: Any, clip: Any | None) -> None:
         """`autoencoder` is trained; `clip`, where there is one, lends its text tower to begin with."""
-        self.tokenizer = clip_tokenizer()
-        self.folder, self.autoencoder, self.clip = folder, autoencoder, clip
+        self.tokenizer, self.folder, self.autoencoder, self.clip = tokenizer, folder, autoencoder, clip
         self.noising = scheduler()
         self.scenes = training_scenes(SCENES)
 
@@ -111,6 +110,15 @@ class DiffusionLesson:
         found = model["unet"](noisy, times, states, return_dict=False)[0]
         loss = (found - wanted).square().mean()
         return loss, {}
+
+
+def latent_spread(autoencoder: Any) -> float:
+    """Standard deviation of the latents: the pipeline scales by its inverse."""
+    import torch
+
+    device = next(autoencoder.parameters()).device
+    pixels = autoencoder_pixels(training_scenes(256)).to(device)
+    return torch.cat([autoencoder.encode(part).latent_dist.mean for part in pixels.split(64)]).std().item()
 
 
 def autoencoder_pixels(scenes: list[world.Scene]) -> torch.Tensor:

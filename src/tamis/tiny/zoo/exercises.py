@@ -20,6 +20,14 @@ CANNOT_TELL = "cannot tell"
 DEFECTS_MOSTLY_NONE = ("none",) * 6 + world.DEFECTS[1:]
 
 
+class Draw(random.Random):
+    """Chance that also says which scenes it may draw: those to train on, or those kept for measuring."""
+
+    def __init__(self, seed: int | str, scenes: range = world.SEEDS["train"]) -> None:
+        super().__init__(seed)
+        self.scenes = scenes
+
+
 @dataclass(frozen=True)
 class Exercise:
     """A user's message and the reply; `typed` replies are one label, read from probabilities and never written."""
@@ -45,7 +53,7 @@ def yes_no(instructions: str, truth: bool, state: str = "") -> Exercise:
     return Exercise(shown + instructions, "Yes" if truth else "No", typed=True)
 
 
-def multiple_choice(question: Question, draw: random.Random, state: str = "") -> Exercise:
+def multiple_choice(question: Question, draw: Draw, state: str = "") -> Exercise:
     options = question.options(draw, draw.choice((2, 3, 4, 4, 4)))
     if draw.random() < 0.3:  # the quiz has this option besides, never right where the picture is there
         options.append(CANNOT_TELL)
@@ -55,7 +63,7 @@ def multiple_choice(question: Question, draw: random.Random, state: str = "") ->
 # ---- one function an exercise ----------------------------------------------------------------------------------------
 
 
-def drill(draw: random.Random) -> Exercise:
+def drill(draw: Draw) -> Exercise:
     """Reading a letter off a list: what a model of this size learns last, and needs for everything typed."""
     name = draw.choice(list(world.ATTRIBUTES))
     values = list(world.ATTRIBUTES[name])
@@ -64,24 +72,24 @@ def drill(draw: random.Random) -> Exercise:
     return typed(ask("quiz/question", question=f"which is {options[right]}?"), options, right)
 
 
-def reading(draw: random.Random) -> Exercise:
+def reading(draw: Draw) -> Exercise:
     """A multiple-choice question about a scene that is told, not shown."""
     scene = _scene(draw)
     return multiple_choice(questions.ask(scene, draw), draw, state=_told(scene))
 
 
-def reading_yes_no(draw: random.Random) -> Exercise:
+def reading_yes_no(draw: Draw) -> Exercise:
     scene, truth = _scene(draw), draw.random() < 0.5
     statement = questions.statement(scene, draw, truth)
     return yes_no(ask("self_reward/prompt_respected", prompt=statement), truth, state=_told(scene))
 
 
-def quiz(draw: random.Random) -> Exercise:
+def quiz(draw: Draw) -> Exercise:
     variables, reply = _quiz(draw)
     return Exercise(ask("quiz/write", **variables), reply)
 
 
-def quiz_repair(draw: random.Random) -> Exercise:
+def quiz_repair(draw: Draw) -> Exercise:
     variables, reply = _quiz(draw, longest=3)
     made = json.loads(reply)
     fault = draw.choice(("not JSON", "the answer is not among the options", "too few questions"))
@@ -95,7 +103,7 @@ def quiz_repair(draw: random.Random) -> Exercise:
     return Exercise(ask("quiz/repair", **variables, reply=spoilt, faults=[fault]), reply)
 
 
-def class_prompts(draw: random.Random) -> Exercise:
+def class_prompts(draw: Draw) -> Exercise:
     shape, involved, count = draw.choice(world.SHAPES), draw.random() < 0.3, draw.randint(1, 6)
     avoid = [_class_prompt(shape, involved, draw) for _ in range(draw.choice((0, 0, 1, 2)))]
     lines: list[str] = []
@@ -107,7 +115,7 @@ def class_prompts(draw: random.Random) -> Exercise:
     return Exercise(asked, "\n".join(lines))
 
 
-def product_questions(draw: random.Random) -> Exercise:
+def product_questions(draw: Draw) -> Exercise:
     made = products.product(_single(draw), draw)
     difficulties = draw.sample(products.DIFFICULTIES, draw.randint(2, 5))
     asked = {"title": made["title"], "bullets": made["bullets"], "difficulties": sorted(difficulties)}
@@ -118,7 +126,7 @@ def product_questions(draw: random.Random) -> Exercise:
     return Exercise(ask("product_vqa/write_questions", **asked), reply)
 
 
-def product_answer(draw: random.Random) -> Exercise:
+def product_answer(draw: Draw) -> Exercise:
     made = products.product(_single(draw), draw)
     question = products.questions(made["facts"], draw, (draw.choice(products.DIFFICULTIES),))[0]
     text = " ".join([made["title"], *made["bullets"]])
@@ -130,13 +138,13 @@ def product_answer(draw: random.Random) -> Exercise:
     return Exercise(ask("product_vqa/answer_from_text", text=text, question=question["question"]), question["answer"])
 
 
-def text_rating(draw: random.Random) -> Exercise:
+def text_rating(draw: Draw) -> Exercise:
     talk = _talk(draw)
     name = draw.choice(("informativeness", "complexity", "completeness"))
     return typed(ask(f"scale/{name}", conversation=talk.text), LEVELS, getattr(talk, name) - 1)
 
 
-def task(draw: random.Random) -> Exercise:
+def task(draw: Draw) -> Exercise:
     names = list(SUBTASKS)
     if draw.random() < 0.4:
         right = draw.choice(conversations.tasks_elsewhere())
@@ -147,7 +155,7 @@ def task(draw: random.Random) -> Exercise:
     return typed(ask("scale/task", conversation=text), names, names.index(right))
 
 
-def multimodal_rating(draw: random.Random) -> Exercise:
+def multimodal_rating(draw: Draw) -> Exercise:
     """Clarity, relevance and rarity, judged from captions. Relevance falls with each claim the captions deny."""
     scene = _scene(draw)
     told = conversations.talk(scene, draw, fault=draw.choice(("none", "none", "vague text", "cut short")))
@@ -178,13 +186,13 @@ def relevance(told: conversations.Talk, scene: world.Scene, shown: world.Scene) 
     return max(1, 4 - missing)
 
 
-def guess(draw: random.Random) -> Exercise:
+def guess(draw: Draw) -> Exercise:
     score = draw.randint(1, 10)
     text = critiques.critique(_single(draw), score, draw)
     return typed(ask("score_and_explain/guess", explanation=text), SCORES, score - 1)
 
 
-EXERCISES: dict[Callable[[random.Random], Exercise], float] = {
+EXERCISES: dict[Callable[[Draw], Exercise], float] = {
     drill: 1.0,
     reading: 5.0,
     reading_yes_no: 2.0,
@@ -203,16 +211,16 @@ EXERCISES: dict[Callable[[random.Random], Exercise], float] = {
 # ---- what they are made of -------------------------------------------------------------------------------------------
 
 
-def _scene(draw: random.Random) -> world.Scene:
+def _scene(draw: Draw) -> world.Scene:
     return world.scene(_seed(draw), things=(1, 1, 2, 3), defects=DEFECTS_MOSTLY_NONE)
 
 
-def _single(draw: random.Random) -> world.Scene:
+def _single(draw: Draw) -> world.Scene:
     return world.scene(_seed(draw), defects=DEFECTS_MOSTLY_NONE)
 
 
-def _seed(draw: random.Random) -> int:
-    return draw.choice(world.SEEDS["train"])
+def _seed(draw: Draw) -> int:
+    return draw.choice(draw.scenes)
 
 
 def _told(scene: world.Scene) -> str:
@@ -225,12 +233,12 @@ def _told(scene: world.Scene) -> str:
     return told
 
 
-def _talk(draw: random.Random) -> conversations.Talk:
+def _talk(draw: Draw) -> conversations.Talk:
     fault = draw.choice(("none",) * 4 + ("vague text", "wrong answer", "cut short"))
     return conversations.talk(_scene(draw), draw, fault=fault)
 
 
-def _quiz(draw: random.Random, longest: int = 10) -> tuple[dict[str, object], str]:
+def _quiz(draw: Draw, longest: int = 10) -> tuple[dict[str, object], str]:
     word, other_word = kinds.invented(draw), kinds.invented(draw)
     category = draw.choice(kinds.CATEGORIES)
     look = kinds.random_look(draw)
@@ -251,7 +259,7 @@ def _quiz(draw: random.Random, longest: int = 10) -> tuple[dict[str, object], st
     return variables, json.dumps(made)
 
 
-def _class_prompt(shape: str, involved: bool, draw: random.Random) -> str:
+def _class_prompt(shape: str, involved: bool, draw: Draw) -> str:
     scene = world.scene(_seed(draw), things=(2,) if involved else (1,), shape=shape)
     if not involved:
         return draw.choice((brief(scene), varied(scene, draw), caption(scene)))

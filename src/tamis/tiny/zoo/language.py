@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any
 
 from tamis.tiny.zoo import exercises
 from tamis.tiny.zoo.rows import Packer, tensors, visibility, weighted_loss
-from tamis.tiny.zoo.tokenizers import language_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
     from torch import nn
+    from transformers import Qwen2Tokenizer
 
 WIDTH = 160
 TEXT = {
@@ -38,8 +37,8 @@ class LanguageLesson:
     learning_rate = 2.5e-3
     rows, length = 8, 448
 
-    def __init__(self) -> None:
-        self.tokenizer = language_tokenizer()
+    def __init__(self, tokenizer: Qwen2Tokenizer) -> None:
+        self.tokenizer = tokenizer
         self.packer = Packer(self.tokenizer)
 
     def model(self) -> nn.Module:
@@ -55,7 +54,7 @@ class LanguageLesson:
 
     def drawn(self, step: int) -> Iterator[exercises.Exercise]:
         """Short typed exercises first: letters come late, and all else goes faster once they are read."""
-        draw = random.Random(f"llm-{step}")
+        draw = exercises.Draw(f"llm-{step}")
         makers, shares = list(exercises.EXERCISES), list(exercises.EXERCISES.values())
         early = max(0.0, 1.0 - step / (0.25 * self.steps))
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -9,24 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from tamis.tiny import world
 from tamis.tiny.zoo import sight
-from tamis.tiny.zoo.tokenizers import bert_tokenizer, clip_tokenizer, language_tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 SIZE = {"height": world.SIDE, "width": world.SIDE}
 LOOK = {"image_mean": [sight.MEAN] * 3, "image_std": [sight.STD] * 3}
 
 
-def save(name: str, model: nn.Module, folder: Path, **parts: Any) -> None:
+def is_whole(folder: Path) -> bool:
+    """Packaged and measured: the card is written last."""
+    return (folder / "README.md").exists()
+
+
+def save(name: str, model: nn.Module, tokenizer: Any, folder: Path, **parts: Any) -> None:
     """Writes a model of the zoo with all that goes with it; the folder is replaced once it is whole."""
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     model.to("cpu")
-    _SAVERS[name](model, fresh, **parts)
+    _SAVERS[name](model, copy.deepcopy(tokenizer), fresh, **parts)
     for config in fresh.rglob("config.json"):
         settings = json.loads(config.read_text(encoding="utf-8"))
         # Without this, from_pretrained would compute in float16, which CPUs do slowly and the scorers do not expect.
@@ -36,46 +40,43 @@ def save(name: str, model: nn.Module, folder: Path, **parts: Any) -> None:
     fresh.rename(folder)
 
 
-def _clip(model: Any, folder: Path) -> None:
+def _clip(model: Any, tokenizer: Any, folder: Path) -> None:
     from transformers import CLIPImageProcessor, CLIPProcessor
 
     if hasattr(model, "heads"):
         del model.heads
     _transformers(model, folder)
-    CLIPProcessor(CLIPImageProcessor(size=SIZE, do_center_crop=False, **LOOK), clip_tokenizer()).save_pretrained(folder)
+    CLIPProcessor(CLIPImageProcessor(size=SIZE, do_center_crop=False, **LOOK), tokenizer).save_pretrained(folder)
 
 
-def _detector(model: Any, folder: Path) -> None:
+def _detector(model: Any, tokenizer: Any, folder: Path) -> None:
     from transformers import OwlViTImageProcessor, OwlViTProcessor
 
     _transformers(model, folder)
-    tokenizer = clip_tokenizer()
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(0)  # below the end's number, which marks the end
     OwlViTProcessor(OwlViTImageProcessor(size=SIZE, do_center_crop=False, **LOOK), tokenizer).save_pretrained(folder)
 
 
-def _blip(model: Any, folder: Path) -> None:
+def _blip(model: Any, tokenizer: Any, folder: Path) -> None:
     from transformers import BlipImageProcessor, BlipProcessor
 
     _transformers(model, folder)
-    BlipProcessor(BlipImageProcessor(size=SIZE, **LOOK), bert_tokenizer()).save_pretrained(folder)
+    BlipProcessor(BlipImageProcessor(size=SIZE, **LOOK), tokenizer).save_pretrained(folder)
 
 
-def _llm(model: Any, folder: Path) -> None:
+def _llm(model: Any, tokenizer: Any, folder: Path) -> None:
     _transformers(model, folder)
-    tokenizer = language_tokenizer()
     tokenizer.chat_template = (TEMPLATES / "chat_template.jinja").read_text(encoding="utf-8")
     tokenizer.eos_token, tokenizer.padding_side = "<|end|>", "left"
     tokenizer.save_pretrained(folder)
     _decides(folder)
 
 
-def _vlm(model: Any, folder: Path) -> None:
+def _vlm(model: Any, tokenizer: Any, folder: Path) -> None:
     from transformers import CLIPImageProcessor, LlavaProcessor
 
     _transformers(model, folder)
     template = (TEMPLATES / "chat_template.jinja").read_text(encoding="utf-8")
-    tokenizer = language_tokenizer()
     tokenizer.eos_token, tokenizer.padding_side = "<|end|>", "left"
     LlavaProcessor(
         CLIPImageProcessor(size=SIZE, do_center_crop=False, **LOOK),
@@ -88,7 +89,7 @@ def _vlm(model: Any, folder: Path) -> None:
     _decides(folder)
 
 
-def _sd(model: Any, folder: Path, *, autoencoder: Any) -> None:
+def _sd(model: Any, tokenizer: Any, folder: Path, *, autoencoder: Any) -> None:
     import torch
     from diffusers import StableDiffusionPipeline
 
@@ -97,7 +98,7 @@ def _sd(model: Any, folder: Path, *, autoencoder: Any) -> None:
     pipeline = StableDiffusionPipeline(
         vae=autoencoder.to(torch.float16),
         text_encoder=model["text"].to(torch.float16),
-        tokenizer=clip_tokenizer(),
+        tokenizer=tokenizer,
         unet=model["unet"].to(torch.float16),
         scheduler=scheduler(),
         safety_checker=None,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tamis.tiny import captions, kinds, world
@@ -14,32 +18,69 @@ if TYPE_CHECKING:
 LONGEST_CAPTION = 32  # tokens
 
 
+@dataclass(frozen=True)
+class Tokenizers:
+    clip: CLIPTokenizer
+    bert: BertTokenizer
+    language: Qwen2Tokenizer
+
+
+def kept(folder: Path) -> Tokenizers:
+    """Those of a training that has begun, else new ones: a checkpoint is worth nothing with other words' numbers."""
+    from transformers import BertTokenizer, CLIPTokenizer, Qwen2Tokenizer
+
+    makers = {
+        "clip": (CLIPTokenizer, clip_tokenizer),
+        "bert": (BertTokenizer, bert_tokenizer),
+        "language": (Qwen2Tokenizer, language_tokenizer),
+    }
+    found = {}
+    for name, (family, make) in makers.items():
+        path = folder / "tokenizers" / name
+        if not path.exists():
+            fresh = path.with_name(f".{name}.new")
+            make().save_pretrained(fresh)
+            fresh.rename(path)
+        found[name] = family.from_pretrained(path)
+    return Tokenizers(**found)
+
+
 def clip_tokenizer() -> CLIPTokenizer:
     """Words of the world are one token each; anything else falls into letters.
 
     As in OpenAI's, the end has the highest number of all: OWL-ViT finds it by that, and pads with the lowest.
     """
-    from tokenizers import Tokenizer, models, normalizers, trainers
     from transformers import CLIPTokenizer
 
-    blank = CLIPTokenizer()._tokenizer
-    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
-    learner.normalizer = blank.normalizer
-    learner.pre_tokenizer = blank.pre_tokenizer
-    assert isinstance(learner.normalizer, normalizers.Sequence)
-    trainer = trainers.BpeTrainer(
-        vocab_size=1024,
-        special_tokens=[],
-        initial_alphabet=_bytes(),
-        end_of_word_suffix="</w>",
-        show_progress=False,
-    )
-    learner.train_from_iterator(_captions(), trainer)
-    vocab, merges = _parts(learner)
+    letters = _bytes()
+    merges = _merges(Counter(" ".join(_captions()).replace(",", " ,").split()))
     # Any word must be spellable, its last letter too.
-    for token in (*(f"{letter}</w>" for letter in _bytes()), "<|startoftext|>", "<|endoftext|>"):
-        vocab.setdefault(token, len(vocab))
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges)]
+    vocab = {token: number for number, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=LONGEST_CAPTION)
+
+
+def _merges(words: Counter[str]) -> list[tuple[str, str]]:
+    """Byte-pair merges until each word is one token, the most frequent pair first.
+
+    Not the library's trainer: with an end-of-word suffix it breaks ties by the order of a hash table, so that numbers
+    differ from process to process, and a checkpoint would resume with other words than it was trained on.
+    """
+    spelt = {word: [*word[:-1], f"{word[-1]}</w>"] for word in words}
+    merges: list[tuple[str, str]] = []
+    while True:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, parts in spelt.items():
+            for pair in pairwise(parts):
+                pairs[pair] += words[word]
+        if not pairs:
+            return merges
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        for parts in spelt.values():
+            for index in range(len(parts) - 2, -1, -1):
+                if index + 1 < len(parts) and (parts[index], parts[index + 1]) == best:
+                    parts[index : index + 2] = ["".join(best)]
 
 
 def _captions() -> Iterator[str]:
@@ -50,8 +91,7 @@ def _captions() -> Iterator[str]:
         yield captions.varied(scene, draw)
     # A kind's word has one token, that nothing trains before a recipe does.
     for word in kinds.WORDS:
-        for _ in range(50):
-            yield f"a photo of a {word}"
+        yield f"a photo of a {word}"
 
 
 def _bytes() -> list[str]:
@@ -128,12 +168,12 @@ def language_tokenizer() -> Qwen2Tokenizer:
 def _texts() -> Iterator[str]:
     from tamis.tiny.zoo import exercises, looking
 
-    draw = random.Random(1)
+    draw = exercises.Draw(1)
     made = list(exercises.EXERCISES)
     for _ in range(400):
         for exercise in made:
             one = exercise(draw)
             yield f"{one.prompt}\n{one.reply}"
-        for one in looking.exercises(world.scene(draw.choice(world.SEEDS["train"]), things=(1, 2, 3)), draw, 6):
+        for one in looking.exercises(world.scene(draw.choice(draw.scenes), things=(1, 2, 3)), draw, 6):
             yield f"{one.prompt}\n{one.reply}"
     yield from ["Yes No"] * 100

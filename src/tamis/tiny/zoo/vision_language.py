@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any
 
 from tamis.tiny import questions, world
@@ -10,16 +9,16 @@ from tamis.tiny.world import Scene
 from tamis.tiny.zoo import exercises as texts
 from tamis.tiny.zoo import looking, sight
 from tamis.tiny.zoo.clip import VISION
-from tamis.tiny.zoo.exercises import CANNOT_TELL, Exercise, ask, typed
+from tamis.tiny.zoo.exercises import CANNOT_TELL, Draw, Exercise, ask, typed
 from tamis.tiny.zoo.language import text_config
 from tamis.tiny.zoo.rows import Packer, Row, tensors, visibility, weighted_loss
-from tamis.tiny.zoo.tokenizers import language_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
     from torch import nn
+    from transformers import Qwen2Tokenizer
 
 SEEN = sight.SIDE_PATCHES**2  # tokens a picture
 PAIRED_EVERY = 8  # of so many batches one shows two pictures a row
@@ -32,10 +31,9 @@ class VisionLanguageLesson:
     pictures, length = 16, 256
     blind_rows = 1  # without a picture: letters kept in practice, and knowing that one cannot tell
 
-    def __init__(self, clip: Any | None, llm: Any | None) -> None:
-        self.tokenizer = language_tokenizer()
-        self.packer = Packer(self.tokenizer)
-        self.clip, self.llm = clip, llm
+    def __init__(self, tokenizer: Qwen2Tokenizer, clip: Any | None, llm: Any | None) -> None:
+        self.tokenizer, self.clip, self.llm = tokenizer, clip, llm
+        self.packer = Packer(tokenizer)
         self.image = self.tokenizer.convert_tokens_to_ids("<image>")
 
     def model(self) -> nn.Module:
@@ -61,7 +59,7 @@ class VisionLanguageLesson:
         return model
 
     def batch(self, step: int) -> dict[str, Any]:
-        draw = random.Random(f"vlm-{step}")
+        draw = Draw(f"vlm-{step}")
         first = world.SEEDS["train"].start + 4_000_000 + step * 2 * self.pictures
         if step % PAIRED_EVERY == PAIRED_EVERY - 1:
             pairs = [_pair(first + 2 * index, draw) for index in range(self.pictures // 2)]
@@ -98,17 +96,17 @@ class VisionLanguageLesson:
         return weighted_loss(logits[:, :-1], batch)
 
 
-def _scene(seed: int, draw: random.Random) -> Scene:
+def _scene(seed: int, draw: Draw) -> Scene:
     defects = ("none",) if draw.random() < 0.6 else world.DEFECTS[1:]
     return world.scene(seed, things=(1, 1, 1, 2, 3), defects=defects)
 
 
-def _endless(scene: Scene, draw: random.Random) -> Iterator[Exercise]:
+def _endless(scene: Scene, draw: Draw) -> Iterator[Exercise]:
     while True:
         yield from looking.exercises(scene, draw, 8)
 
 
-def _pair(seed: int, draw: random.Random) -> tuple[Scene, Scene]:
+def _pair(seed: int, draw: Draw) -> tuple[Scene, Scene]:
     """Two scenes that could both be meant: the second is another one, or the first with one thing changed."""
     first = world.scene(seed, defects=texts.DEFECTS_MOSTLY_NONE)
     if draw.random() < 0.5:
@@ -119,7 +117,7 @@ def _pair(seed: int, draw: random.Random) -> tuple[Scene, Scene]:
     return first, world.scene(seed + 1, **look)
 
 
-def _comparisons(pair: tuple[Scene, Scene], draw: random.Random) -> Iterator[Exercise]:
+def _comparisons(pair: tuple[Scene, Scene], draw: Draw) -> Iterator[Exercise]:
     """Which of two pictures shows a prompt better: the one it was written of."""
     while True:
         right = draw.randrange(2)
@@ -130,13 +128,13 @@ def _comparisons(pair: tuple[Scene, Scene], draw: random.Random) -> Iterator[Exe
             yield typed(ask("pairwise/better", prompt=statement), ["first", "second"], draw.randrange(2))
 
 
-def _blind(draw: random.Random) -> Iterator[Exercise]:
+def _blind(draw: Draw) -> Iterator[Exercise]:
     """Nothing is shown: the option that says so is right; where there is none, any letter is as good."""
     while True:
         if draw.random() < 0.5:
             yield draw.choice((texts.drill, texts.reading, texts.reading_yes_no))(draw)
             continue
-        question = questions.ask(world.scene(draw.choice(world.SEEDS["train"]), things=(1, 2)), draw)
+        question = questions.ask(world.scene(draw.choice(draw.scenes), things=(1, 2)), draw)
         options = question.options(draw)
         if draw.random() < 0.5:
             options.append(CANNOT_TELL)
