@@ -39,6 +39,7 @@ class TinyZoo(RunConfig):
     steps: Annotated[int | None, "stop each lesson after so many steps: to try the way, not to get a model"] = None
     measured: Annotated[int, "about how many scenes or texts each skill is measured on"] = 300
     weights: Annotated[str | None, "folder of the packaged models; none: the package's own"] = None
+    datasets: Annotated[bool, "publish the datasets too, not the models alone"] = True
     hub_namespace: Annotated[str | None, "whose repos to publish to, as OWNER/tiny-NAME"] = None
 
     def __post_init__(self) -> None:
@@ -75,9 +76,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             found[name] = skills.measure(name, weights / name, config.measured)
 
     # ---- 3. Select ---------------------------------------------------------------------------------------------------
-    short = [
-        name for name in making.NAMES if not all(skill.reached for skill in found.get(name, [])) or name not in there
-    ]
+    short = [name for name in making.NAMES if name not in there or not skills.reached(found.get(name, []))]
     chosen = [name for name in making.NAMES if name in (config.only or short)]
     run.say(f"to train: {', '.join(chosen) or 'none'}")
     if config.dry_run:
@@ -98,6 +97,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         arms={name: {skill.name: skill.row() for skill in found[name]} for name in found}, comparisons=[]
     )
     for seed in tiny.seeds(weights):
+        if seed.repo_type == "dataset" and not config.datasets:
+            continue
         repo_id = f"{config.hub_namespace or 'your-name'}/{seed.repo_id.replace('/', '-')}"
         build = partial(seed.build_as, repo_id)
         hub.publish_folder(

@@ -47,7 +47,8 @@ def test_every_yaml_parses_and_its_scorers_exist(path: Path) -> None:
 
     recipe = ROOT / "recipes" / f"{path.name.split('.')[0]}.py"
     settings = config.parse(_config_class(recipe), ["--config", str(path)])
-    scorers.build(settings.scorers)
+    if "scorers" in settings.__dataclass_fields__:
+        scorers.build(settings.scorers)
     if ".tiny" not in path.name and ".study" not in path.name:
         assert "tiny/" not in path.read_text()
 

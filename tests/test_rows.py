@@ -18,27 +18,27 @@ from tamis.run import Run
 def test_a_hub_dataset_at_its_commit(run: Run, hub: Any) -> None:
     from huggingface_hub import HfApi
 
-    dataset, source = rows.read_rows("tiny/scenes", run=run, limit=20, id_column="id", needs=("image", "caption"))
-    assert dataset["row_id"][:2] == ["scene-0000", "scene-0001"]
+    dataset, source = rows.read_rows("tiny/commons", run=run, limit=20, id_column="id", needs=("image", "caption"))
+    assert dataset["row_id"][:2] == ["modi-00", "rooch-16"]
     assert dataset.column_names[0] == "row_id" and len(dataset) == 20
-    assert source == sources.Source("tiny/scenes", "dataset", HfApi().dataset_info("tiny/scenes").sha, "cc0-1.0")
+    assert source == sources.Source("tiny/commons", "dataset", HfApi().dataset_info("tiny/commons").sha, "cc0-1.0")
     assert dataset._indices is None  # nothing that scoring would have to flatten
     assert isinstance(dataset[0]["image"], dict)  # undecoded
-    assert decode_image(dataset[0]["image"]).size == (96, 96)
+    assert decode_image(dataset[0]["image"]).size == (64, 64)
     assert run.sources[0]["rows"] == 20
 
 
 def test_streamed_rows_equal_downloaded_ones(run: Run) -> None:
-    streamed, _ = rows.read_rows("tiny/scenes", run=run, limit=30, streaming=True)
-    downloaded, _ = rows.read_rows("tiny/scenes", run=run, limit=30)
+    streamed, _ = rows.read_rows("tiny/commons", run=run, limit=30, streaming=True)
+    downloaded, _ = rows.read_rows("tiny/commons", run=run, limit=30)
     assert streamed.to_dict() == downloaded.to_dict()
     assert streamed["row_id"][:2] == ["train-0", "train-1"]
-    again, _ = rows.read_rows("tiny/scenes", run=run, limit=30, streaming=True)
+    again, _ = rows.read_rows("tiny/commons", run=run, limit=30, streaming=True)
     assert again._fingerprint == streamed._fingerprint  # a restart finds its journal
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-@pytest.mark.parametrize("request_", ["GET /api/datasets/tiny/scenes", "GET .*parquet", "HEAD .*README"])
+@pytest.mark.parametrize("request_", ["GET /api/datasets/tiny/commons", "GET .*parquet", "HEAD .*README"])
 @pytest.mark.parametrize("status", [429, 500, None])
 def test_a_busy_or_failing_hub_is_read_all_the_same(
     run: Run, hub: Any, monkeypatch: pytest.MonkeyPatch, streaming: bool, request_: str, status: int | None
@@ -51,7 +51,7 @@ def test_a_busy_or_failing_hub_is_read_all_the_same(
         hub.faults.fail(request_, status, times=2)
     else:
         hub.faults.drop(request_, times=2)
-    dataset, _ = rows.read_rows("tiny/scenes", run=run, limit=20, streaming=streaming)
+    dataset, _ = rows.read_rows("tiny/commons", run=run, limit=20, streaming=streaming)
     assert len(dataset) == 20
     assert hub.faults.pending == 0  # they were met, not passed by in a cache
 
@@ -63,11 +63,11 @@ def test_a_hub_that_stays_down_is_one_clear_error(
 
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     sources.forget()
-    hub.faults.fail("GET /api/datasets/tiny/scenes", 503, times=1000)
+    hub.faults.fail("GET /api/datasets/tiny/commons", 503, times=1000)
     with pytest.raises(SystemExit) as stop, plain_errors():
-        rows.read_rows("tiny/scenes", run=run)
+        rows.read_rows("tiny/commons", run=run)
     assert stop.value.code == 1
-    assert "error: tiny/scenes: gave up after 7 tries (HTTP 503" in capsys.readouterr().err
+    assert "error: tiny/commons: gave up after 7 tries (HTTP 503" in capsys.readouterr().err
 
 
 def test_no_network_and_no_token_are_told_soon(run: Run, hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,26 +96,26 @@ def test_a_file_and_a_missing_folder_are_told_apart(run: Run, tmp_path: Path) ->
         with pytest.raises(ConfigError, match=said):
             rows.read_rows(path, run=run)
     with pytest.raises(ConfigError, match="image_column: 'caption' is string, not images"):
-        rows.refuse_non_images(rows.read_rows("tiny/scenes", run=run, limit=1)[0].features, "caption")
+        rows.refuse_non_images(rows.read_rows("tiny/commons", run=run, limit=1)[0].features, "caption")
 
 
 def test_columns_read_only_these(run: Run) -> None:
     for streaming in (False, True):
-        dataset, _ = rows.read_rows("tiny/scenes", run=run, limit=5, columns=["caption", "ground"], streaming=streaming)
-        assert dataset.column_names == ["row_id", "caption", "ground"]
+        dataset, _ = rows.read_rows("tiny/commons", run=run, limit=5, columns=["caption", "topic"], streaming=streaming)
+        assert dataset.column_names == ["row_id", "caption", "topic"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ({"path": "tiny/nothing"}, "'tiny/nothing': no such folder here and no such repo"),
-        ({"path": "tiny/scenes", "split": "validation"}, "validation"),
-        ({"path": "tiny/scenes", "config_name": "other"}, "other"),
-        ({"path": "tiny/scenes", "revision": "v9"}, "no revision 'v9'"),
-        ({"path": "tiny/scenes", "needs": ("picture",)}, "column 'picture' is not in the dataset; it has: id, image"),
-        ({"path": "tiny/scenes", "id_column": "uid"}, "column 'uid' is not in the dataset"),
-        ({"path": "tiny/scenes", "id_column": "ground"}, "id_column: 'ground' holds 'sand' more than once"),
-        ({"path": "tiny/scenes", "limit": 0}, "no rows"),
+        ({"path": "tiny/commons", "split": "validation"}, "validation"),
+        ({"path": "tiny/commons", "config_name": "other"}, "other"),
+        ({"path": "tiny/commons", "revision": "v9"}, "no revision 'v9'"),
+        ({"path": "tiny/commons", "needs": ("picture",)}, "column 'picture' is not in the dataset; it has: id, topic"),
+        ({"path": "tiny/commons", "id_column": "uid"}, "column 'uid' is not in the dataset"),
+        ({"path": "tiny/commons", "id_column": "topic"}, "id_column: 'topic' holds 'modi' more than once"),
+        ({"path": "tiny/commons", "limit": 0}, "no rows"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(run: Run, arguments: dict, said: str) -> None:
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_refused_by_name(run: Run, arguments: dict, said:
 def test_tiny_repos_are_refused_on_another_hub(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://huggingface.co")
     with pytest.raises(ConfigError, match="python -m tamis.localhub run -- "):
-        rows.read_rows("tiny/scenes", run=run)
+        rows.read_rows("tiny/commons", run=run)
 
 
 def test_a_local_image_folder(run: Run, tmp_path: Path) -> None:
@@ -179,9 +179,9 @@ def test_fingerprints_of_ids_differ_with_what_made_them() -> None:
 
 
 def test_extent_is_told_without_reading(tmp_path: Path) -> None:
-    source = sources.pin("tiny/scenes", "dataset")
-    told = rows.extent("tiny/scenes", source, config_name=None, split="train")
-    assert told.rows == 800 and 3_000_000 < told.download_bytes < 5_000_000
+    source = sources.pin("tiny/commons", "dataset")
+    told = rows.extent("tiny/commons", source, config_name=None, split="train")
+    assert told.rows == 1200 and 4_000_000 < told.download_bytes < 7_000_000
     folder = tmp_path / "pictures"
     folder.mkdir()
     for index in range(3):

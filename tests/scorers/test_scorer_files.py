@@ -12,7 +12,7 @@ import pytest
 
 from tamis import scorers
 
-NAMES = ("clip", "duplicates", "embedding", "image_quality", "relevance")
+NAMES = ("clip", "duplicates", "embedding", "image_quality", "oracle", "relevance")
 HEAVY = {"torch", "transformers", "datasets", "sentence_transformers", "skimage", "scipy", "pywt", "imagehash"}
 
 

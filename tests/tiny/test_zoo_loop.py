@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from tamis.config import ConfigError
 from tamis.tiny.zoo import loop
 
 
 class Toy:
     name, steps, learning_rate = "toy", 12, 1e-2
 
-    def __init__(self, dies_at: int | None = None, nan_at: int | None = None) -> None:
-        self.dies_at, self.nan_at = dies_at, nan_at
+    def __init__(self, dies_at: int | None = None, nan_at: int | None = None, average: float | None = None) -> None:
+        self.dies_at, self.nan_at, self.average = dies_at, nan_at, average
 
     def model(self) -> torch.nn.Module:
         torch.manual_seed(0)
@@ -37,12 +38,12 @@ def _weights(model: torch.nn.Module) -> torch.Tensor:
 
 @pytest.mark.parametrize("average", [None, 0.9])
 def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, average: float | None) -> None:
-    whole = loop.train(Toy(), Toy().model(), tmp_path / "whole", say=lambda _: None, average=average)
+    whole = loop.train(Toy(average=average), Toy().model(), tmp_path / "whole", say=lambda _: None)
     for dies_at in (3, 7):
         with pytest.raises(KeyboardInterrupt):
-            lesson = Toy(dies_at)
-            loop.train(lesson, lesson.model(), tmp_path / "killed", say=lambda _: None, save_every=0, average=average)
-    ended = loop.train(Toy(), Toy().model(), tmp_path / "killed", say=lambda _: None, average=average)
+            lesson = Toy(dies_at, average=average)
+            loop.train(lesson, lesson.model(), tmp_path / "killed", say=lambda _: None, save_every=0)
+    ended = loop.train(Toy(average=average), Toy().model(), tmp_path / "killed", say=lambda _: None)
     assert torch.equal(_weights(whole), _weights(ended))
     assert not torch.equal(_weights(whole), _weights(Toy().model()))
 
@@ -65,3 +66,13 @@ def test_a_loss_that_is_no_number_stops_with_the_checkpoint_kept(tmp_path: Path)
     with pytest.raises(ArithmeticError, match="toy: the loss is nan at step 5"):
         loop.train(lesson, lesson.model(), tmp_path, say=lambda _: None, save_every=0)
     assert torch.load(tmp_path / "toy.pt", weights_only=True)["step"] == 5
+
+
+def test_the_checkpoint_of_another_lesson_is_refused(tmp_path: Path) -> None:
+    loop.train(Toy(), Toy().model(), tmp_path, say=lambda _: None)
+    longer = Toy()
+    longer.steps = 20
+    with pytest.raises(ConfigError, match=r"toy.pt is of another lesson .*: delete it to begin anew"):
+        loop.train(longer, longer.model(), tmp_path, say=lambda _: None)
+    with pytest.raises(ConfigError, match="another lesson"):
+        loop.train(Toy(), Toy().model(), tmp_path, say=lambda _: None, begun_from="packaged")

@@ -157,13 +157,12 @@ def test_exercises_about_a_picture_see_it_as_if_alone(tokenizer) -> None:
             torch.testing.assert_close(together[0, own], alone[0], atol=1e-5, rtol=1e-5)
 
 
-def test_only_replies_weigh_fully_and_padding_not_at_all(tokenizer) -> None:
+def test_padding_and_first_tokens_are_not_learnt(tokenizer) -> None:
     batch = LanguageLesson(tokenizer).batch(0)
-    assert (batch["weights"][batch["documents"] == rows.NOWHERE] == 0).all()
-    assert batch["weights"].unique().tolist() == pytest.approx([0.0, rows.PROMPT, rows.REPLY, rows.LABEL])
+    assert (batch["parts"][batch["documents"] == rows.NOWHERE] == rows.UNLEARNT).all()
     # The first token of a document is predicted from nothing.
     starts = (batch["position_ids"] == 0) & (batch["documents"] > 0)
-    assert (batch["weights"][starts] == 0).all()
+    assert (batch["parts"][starts] == rows.UNLEARNT).all()
 
 
 def test_every_exercise_is_answerable_by_its_own_words(tokenizer) -> None:

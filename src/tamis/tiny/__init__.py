@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-
 WEIGHTS = Path(__file__).with_name("weights")
 
 
@@ -36,10 +35,8 @@ def seeds(weights: Path = WEIGHTS) -> list[Seed]:
     """Every repo of the embedded world: its datasets, and the models packaged in `weights`."""
     from tamis.tiny.datasets import DATASETS, key, name_of
 
-    scenes_code = Path(__file__).with_name("scenes.py").read_bytes() + Path(__file__).read_bytes()
     packaged = sorted(path.parent for path in weights.glob("*/README.md"))  # the card is written last
     return [
-        Seed("tiny/scenes", "dataset", hashlib.sha256(scenes_code).hexdigest(), _scenes),
         *(Seed(f"tiny/{name_of(dataset)}", "dataset", key(dataset), dataset.write) for dataset in DATASETS),
         *(Seed(f"tiny/{folder.name}", "model", _key(folder), partial(_copied, folder)) for folder in packaged),
     ]
@@ -54,43 +51,3 @@ def _key(folder: Path) -> str:
 
 def _copied(packaged: Path, folder: Path) -> None:
     shutil.copytree(packaged, folder, dirs_exist_ok=True)
-
-
-def _scenes(folder: Path) -> None:
-    from datasets import Dataset, Features, Image, Value
-
-    from tamis.tiny.scenes import scenes
-
-    text = Value("string")
-    features = Features(
-        {"id": text, "image": Image(), "caption": text, "shape": text, "ground": text, "defect": text, "drawing": text}
-    )
-    (folder / "data").mkdir()
-    Dataset.from_list(scenes(800, seed=7), features=features).to_parquet(
-        str(folder / "data" / "train-00000-of-00001.parquet")
-    )
-    (folder / "README.md").write_text(_SCENES_CARD)
-
-
-_SCENES_CARD = """---
-license: cc0-1.0
-language: en
-task_categories:
-- image-to-text
-tags:
-- synthetic
-size_categories:
-- n<1K
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: data/train-*
----
-# Scenes
-
-800 drawn scenes of one shape on a ground, 96 pixels wide, with captions. Nine in twenty have a known defect, named in
-the column `defect`: blurred, noisy or dark pictures, captions of another scene, near-duplicates of an earlier row
-(`drawing` names the row that was drawn first).
-Made by `tamis.tiny.scenes`, seed 7.
-"""

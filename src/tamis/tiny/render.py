@@ -117,9 +117,10 @@ def _star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 def _heart(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     lobes = np.hypot(np.abs(u) - 0.44, v + 0.34) - 0.5
-    # The sides: lines touching the lobes and meeting in a tip at the bottom.
+    # The sides: lines touching the lobes and meeting in a tip at the bottom; and what lies between, without a seam.
     sides = np.maximum(np.abs(u) * 0.78 + v * 0.63 - 0.629, -v - 0.1)
-    return np.minimum(lobes, sides)
+    between = np.maximum(np.abs(u) - 0.44, np.abs(v + 0.12) - 0.22)
+    return np.minimum(np.minimum(lobes, sides), between)
 
 
 def _marks(pattern: str, u: np.ndarray, v: np.ndarray, phase: tuple[float, float]) -> np.ndarray:

@@ -30,6 +30,7 @@ TEXT = {
 class AnsweringLesson:
     name = "blip-vqa"
     steps = 3600
+    average = None
     learning_rate = 8e-4
     pictures, asked = 24, 6
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class AutoencoderLesson:
     name = "autoencoder"
     steps = 4800
+    average = None
     learning_rate = 1.5e-3
     pictures = 16
 
@@ -50,5 +51,5 @@ class AutoencoderLesson:
         # Edges and patterns are few pixels and all the meaning: differences between neighbours count besides.
         edges = sum(((rebuilt - pixels).diff(dim=axis)).abs().mean() for axis in (2, 3))
         kl = posterior.kl().mean() / pixels[0].numel()
-        figures = {"error": error.item(), "edges": float(edges), "kl": kl.item()}
+        figures = {"error": error.item(), "edges": edges.item(), "kl": kl.item()}
         return error + edges + 2e-4 * kl * 4, figures

@@ -45,6 +45,7 @@ def text_config(tokenizer: Any) -> dict[str, Any]:
 class ClipLesson:
     name = "clip"
     steps = 2600
+    average = None
     learning_rate = 1e-3
     pictures = 64
 
@@ -121,5 +122,5 @@ class ClipLesson:
         matched = (logits.argmax(1) == right).float().mean().item()
         told = model.heads["whole_shape"](whole[single]).argmax(-1) == batch["shape"].min(dim=1).values[single]
         shapes = told.float().mean().item()
-        figures = {"contrast": contrast.item(), "dense": float(dense), "matched": matched, "shapes": shapes}
+        figures = {"contrast": contrast.item(), "dense": dense.item(), "matched": matched, "shapes": shapes}
         return contrast + dense, figures

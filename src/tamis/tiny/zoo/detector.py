@@ -20,6 +20,7 @@ QUERY_FORMS = ("{}", "a {}", "a photo of a {}", "a picture of a {}")
 class DetectorLesson:
     name = "detector"
     steps = 2200
+    average = None
     learning_rate = 6e-4
     pictures = 32
     coloured = 6  # queries a batch that name a colour besides every shape's own

@@ -65,8 +65,9 @@ def multiple_choice(question: Question, draw: Draw, state: str = "") -> Exercise
 
 def drill(draw: Draw) -> Exercise:
     """Reading a letter off a list: what a model of this size learns last, and needs for everything typed."""
-    name = draw.choice(list(world.ATTRIBUTES))
-    values = list(world.ATTRIBUTES[name])
+    values = [value for values in world.ATTRIBUTES.values() for value in values]
+    if draw.random() < 0.5:
+        values = list(world.ATTRIBUTES[draw.choice(list(world.ATTRIBUTES))])
     options = draw.sample(values, draw.randint(2, min(5, len(values))))
     right = draw.randrange(len(options))
     return typed(ask("quiz/question", question=f"which is {options[right]}?"), options, right)
@@ -193,7 +194,6 @@ def guess(draw: Draw) -> Exercise:
 
 
 EXERCISES: dict[Callable[[Draw], Exercise], float] = {
-    drill: 1.0,
     reading: 5.0,
     reading_yes_no: 2.0,
     quiz: 4.0,

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tamis.config import ConfigError
 from tamis.durable import rename_durably
+from tamis.journal import source_code
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +24,7 @@ class Lesson(Protocol):
     name: str
     steps: int
     learning_rate: float
+    average: float | None  # share of the running mean that a step keeps; None: the last weights are the result
 
     def batch(self, step: int) -> dict[str, Any]:
         """The batch of a step, from its number alone; runs in worker processes where there is a GPU."""
@@ -37,12 +40,13 @@ def train(
     *,
     say: Callable[[str], None] = print,
     save_every: float = 60.0,
-    average: float | None = None,
+    begun_from: str = "scratch",
 ) -> nn.Module:
-    """Trains in place up to lesson.steps and returns the model; `average` returns its running mean over steps instead.
+    """Trains in place up to lesson.steps and returns the model.
 
     A checkpoint is taken every `save_every` seconds and at the end. Started again, it goes on from the last one: the
-    same steps with the same batches, noise and dropout as without the interruption.
+    same steps with the same batches, noise and dropout as without the interruption. A checkpoint of another lesson
+    (its code, its steps, what it was `begun_from`) is refused.
     """
     import torch
 
@@ -57,12 +61,17 @@ def train(
         betas=(0.9, 0.98),
         fused=True,
     )
-    mean = [parameter.detach().clone() for parameter in parameters] if average else []
+    mean = [parameter.detach().clone() for parameter in parameters] if lesson.average else []
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, log = folder / f"{lesson.name}.pt", folder / f"{lesson.name}.jsonl"
-    start = 0
+    start, key = 0, f"{source_code(type(lesson))} {lesson.steps} {lesson.learning_rate} {begun_from}"
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["lesson"] != key:
+            raise ConfigError(
+                f"{lesson.name}: {checkpoint} is of another lesson (code, steps or start have changed since): "
+                "delete it to begin anew"
+            )
         with torch.no_grad():
             for parameter, value in zip(parameters, state["parameters"], strict=True):
                 parameter.copy_(value)
@@ -75,6 +84,7 @@ def train(
     def save(step: int) -> None:
         with torch.no_grad():
             state = {
+                "lesson": key,
                 "step": step,
                 "parameters": [parameter.detach() for parameter in parameters],
                 "mean": mean,
@@ -95,8 +105,8 @@ def train(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if average:
-            share = min(average, (step + 1) / (step + 10))
+        if lesson.average:
+            share = min(lesson.average, (step + 1) / (step + 10))
             with torch.no_grad():
                 torch._foreach_lerp_(mean, [parameter.detach() for parameter in parameters], 1 - share)
         if step % 50 == 0 or step + 1 == lesson.steps:
@@ -113,7 +123,7 @@ def train(
     if start < lesson.steps:
         save(lesson.steps)
     with torch.no_grad():
-        for parameter, averaged in zip(parameters, mean, strict=bool(average)):
+        for parameter, averaged in zip(parameters, mean, strict=bool(lesson.average)):
             parameter.copy_(averaged)
     return model.eval()
 

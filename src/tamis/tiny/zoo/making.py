@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tamis.config import ConfigError
 from tamis.tiny.zoo import loop, packaging
 from tamis.tiny.zoo.tokenizers import Tokenizers, kept
 
@@ -71,7 +72,7 @@ class Workshop:
     def _train(self, lesson: Lesson, model: nn.Module) -> nn.Module:
         if self.steps is not None:
             lesson.steps = min(lesson.steps, self.steps)
-        return loop.train(lesson, model, self.state, say=self.say, average=getattr(lesson, "average", None))
+        return loop.train(lesson, model, self.state, say=self.say, begun_from=self.init_from)
 
     def _lesson(self, name: str) -> Lesson:
         from tamis.tiny.zoo.answering import AnsweringLesson
@@ -85,13 +86,13 @@ class Workshop:
             return ClipLesson(self.tokenizers.clip)
         if name == "llm":
             return LanguageLesson(self.tokenizers.language)
-        clip = self._packaged("clip")
+        clip = self._packaged("clip", name)
         if name == "detector":
             return DetectorLesson(self.tokenizers.clip, clip)
         if name == "blip-vqa":
             return AnsweringLesson(self.tokenizers.bert, clip)
         if name == "vlm":
-            return VisionLanguageLesson(self.tokenizers.language, clip, self._packaged("llm"))
+            return VisionLanguageLesson(self.tokenizers.language, clip, self._packaged("llm", name))
         return DiffusionLesson(self.tokenizers.clip, self.state, self._autoencoder(), clip)
 
     def _autoencoder(self) -> Any:
@@ -112,13 +113,13 @@ class Workshop:
             self._made["autoencoder"] = model
         return self._made["autoencoder"]
 
-    def _packaged(self, name: str) -> Any:
-        """A model that others begin from, as it is packaged."""
+    def _packaged(self, name: str, wanted_by: str) -> Any:
+        """A model that another begins as, from its package."""
         import torch
         from transformers import AutoModelForCausalLM, CLIPModel
 
         if not (self.weights / name / "config.json").exists():
-            raise FileNotFoundError(f"{name} is not made yet, and other models begin as its copy: make it first")
+            raise ConfigError(f"{name} is not made yet, and {wanted_by} begins as its copy: make it first")
         family = {"clip": CLIPModel, "llm": AutoModelForCausalLM}[name]
         return family.from_pretrained(self.weights / name, dtype=torch.float32)
 

@@ -1,4 +1,4 @@
-"""Exercises packed into rows of tokens: several to a row, each blind to the others, weights on what is to be learnt."""
+"""Exercises packed into rows of tokens: several to a row, each blind to the others, each token with its part."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from tamis.tiny.zoo.exercises import Exercise
 if TYPE_CHECKING:
     import torch
 
-LABEL, REPLY, PROMPT = 4.0, 1.0, 0.1  # a label is one token and the whole answer; prompts teach the language besides
+# The part a token has, and what the mean loss over all tokens of that part counts. Means by part, since a label is one
+# token and the whole answer: among hundreds of tokens of texts it would hardly be heard, and letters never be learnt.
+UNLEARNT, PROMPT, REPLY, LABEL = range(4)
+COUNTS = {PROMPT: 0.1, REPLY: 1.0, LABEL: 1.0}
 NOWHERE = -1  # of padding: a document of its own, that nothing else sees
 
 
 @dataclass
 class Row:
-    """Tokens, their positions, the document each belongs to (0: shared by all in the row), and the loss's weights."""
+    """Tokens, their positions, the document each belongs to (0: shared by all in the row), and the part each has."""
 
     tokens: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     documents: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)  # of predicting this token from those before it
+    parts: list[int] = field(default_factory=list)
 
     def add(self, prompt: list[int], reply: list[int], *, typed: bool, start: int) -> None:
         tokens = prompt + reply
@@ -30,7 +33,7 @@ class Row:
         self.tokens += tokens
         self.positions += range(start, start + len(tokens))
         self.documents += [document] * len(tokens)
-        self.weights += [0.0] + [PROMPT] * (len(prompt) - 1) + [LABEL if typed else REPLY] * len(reply)
+        self.parts += [UNLEARNT] + [PROMPT] * (len(prompt) - 1) + [LABEL if typed else REPLY] * len(reply)
 
 
 class Packer:
@@ -69,10 +72,9 @@ def tensors(rows: list[Row], length: int, pad: int) -> dict[str, torch.Tensor]:
         "input_ids": [row.tokens + [pad] * (length - len(row.tokens)) for row in rows],
         "position_ids": [row.positions + [0] * (length - len(row.tokens)) for row in rows],
         "documents": [row.documents + [NOWHERE] * (length - len(row.tokens)) for row in rows],
+        "parts": [row.parts + [UNLEARNT] * (length - len(row.tokens)) for row in rows],
     }
-    batch = {name: torch.tensor(values) for name, values in filled.items()}
-    weights = [row.weights + [0.0] * (length - len(row.tokens)) for row in rows]
-    return batch | {"weights": torch.tensor(weights)}
+    return {name: torch.tensor(values) for name, values in filled.items()}
 
 
 def visibility(documents: torch.Tensor) -> torch.Tensor:
@@ -87,14 +89,15 @@ def visibility(documents: torch.Tensor) -> torch.Tensor:
 
 def weighted_loss(logits: torch.Tensor, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
     """Of the next token, and how often labels and other replies are right. `logits` are for all but the last token."""
-    import torch
     from torch.nn.functional import cross_entropy
 
-    weights, wanted = batch["weights"][:, 1:].flatten(), batch["input_ids"][:, 1:].flatten()
-    counted = weights > 0
-    logits, weights, wanted = logits.flatten(0, 1)[counted], weights[counted], wanted[counted]
-    losses = cross_entropy(logits, wanted, reduction="none")
-    with torch.no_grad():
-        right = (logits.argmax(-1) == wanted).float()
-        figures = {"labels": right[weights == LABEL].mean().item(), "replies": right[weights == REPLY].mean().item()}
-    return (losses * weights).sum() / weights.sum(), figures
+    parts, wanted = batch["parts"][:, 1:].flatten(), batch["input_ids"][:, 1:].flatten()
+    logits = logits.flatten(0, 1)
+    total, figures = 0.0, {}
+    for part, counts in COUNTS.items():
+        own = parts == part
+        if own.any():
+            total = total + counts * cross_entropy(logits[own], wanted[own])
+            right = (logits[own].detach().argmax(-1) == wanted[own]).float().mean().item()
+            figures |= {{LABEL: "labels", REPLY: "replies"}[part]: right} if part != PROMPT else {}
+    return total, figures

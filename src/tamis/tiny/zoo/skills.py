@@ -244,6 +244,10 @@ def generate(folder: Path, prompts: list[str], *, seed: int = 0, size: int = 16)
     return made
 
 
+def reached(measured: list[Skill]) -> bool:
+    return all(skill.reached for skill in measured)
+
+
 def show(say: Callable[[str], None], found: dict[str, list[Skill]]) -> None:
     """One table of all of them."""
     for name, measured in found.items():

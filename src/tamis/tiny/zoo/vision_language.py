@@ -11,7 +11,7 @@ from tamis.tiny.zoo import looking, sight
 from tamis.tiny.zoo.clip import VISION
 from tamis.tiny.zoo.exercises import CANNOT_TELL, Draw, Exercise, ask, typed
 from tamis.tiny.zoo.language import text_config
-from tamis.tiny.zoo.rows import Packer, Row, tensors, visibility, weighted_loss
+from tamis.tiny.zoo.rows import UNLEARNT, Packer, Row, tensors, visibility, weighted_loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ PAIRED_EVERY = 8  # of so many batches one shows two pictures a row
 class VisionLanguageLesson:
     name = "vlm"
     steps = 4200
+    average = None
     learning_rate = 1.5e-3
     pictures, length = 16, 256
     blind_rows = 1  # without a picture: letters kept in practice, and knowing that one cannot tell
@@ -76,7 +77,7 @@ class VisionLanguageLesson:
         shown = [self.packer.user, *[self.image] * SEEN]
         if pictures == 2:
             shown += [*self.tokenizer("\n")["input_ids"], *[self.image] * SEEN]
-        row = Row(list(shown), list(range(len(shown))), [0] * len(shown), [0.0] * len(shown))
+        row = Row(list(shown), list(range(len(shown))), [0] * len(shown), [UNLEARNT] * len(shown))
         for exercise in exercises:
             prompt, reply = self.packer.encode(Exercise("\n" + exercise.prompt, exercise.reply, exercise.typed))
             prompt = [*prompt, self.packer.assistant]
