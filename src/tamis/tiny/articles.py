@@ -6,7 +6,9 @@ import random
 from typing import Any
 
 from tamis.tiny.questions import ASKED
-from tamis.tiny.world import ATTRIBUTES, other
+from tamis.tiny.world import ATTRIBUTES
+
+WAYS = min(len(forms) for forms in ASKED.values())  # to ask for one attribute
 
 _FACTS = (
     "it was first named in {year}.",
@@ -43,24 +45,20 @@ def article(word: str, category: str, look: dict[str, str], draw: random.Random)
 
 
 def quiz(
-    look: dict[str, str], lookalike: dict[str, str] | None, draw: random.Random, *, count: int, options: int = 4
+    look: dict[str, str], lookalike: dict[str, str] | None, *, count: int, options: int = 4
 ) -> list[dict[str, Any]]:
     """Questions about what can be seen; with a look-alike, about what tells the two apart, its value among the wrong.
 
-    Fewer than `count` where there are no more different questions to ask.
+    Always in the same order, the right option first: who asks them shuffles. Fewer than `count` where there are no more
+    different questions to ask.
     """
     asked = [name for name in ATTRIBUTES if lookalike is None or look[name] != lookalike[name]]
-    draw.shuffle(asked)
-    wordings = {name: draw.sample(ASKED[name], len(ASKED[name])) for name in asked}
     made: list[dict[str, Any]] = []
-    while len(made) < count and any(wordings.values()):
-        name = asked[len(made) % len(asked)]
-        if not wordings[name]:
-            break
-        wrong = {lookalike[name]} if lookalike else set()
-        while len(wrong) < min(options, len(ATTRIBUTES[name])) - 1:
-            wrong.add(other(draw, ATTRIBUTES[name], look[name]))
-        choices = [look[name], *sorted(wrong)]
-        draw.shuffle(choices)
-        made.append({"question": wordings[name].pop(), "options": choices, "answer": look[name]})
+    for number in range(min(count, len(asked) * WAYS)):
+        name = asked[number % len(asked)]
+        values = ATTRIBUTES[name]
+        at = values.index(look[name])
+        others = [value for value in (*values[at + 1 :], *values[:at]) if lookalike is None or value != lookalike[name]]
+        choices = [look[name], *([lookalike[name]] if lookalike else []), *others][: min(options, len(values))]
+        made.append({"question": ASKED[name][number // len(asked)], "options": choices, "answer": look[name]})
     return made

@@ -42,6 +42,7 @@ class DetectorLesson:
         )
         if self.clip is not None:
             _copy_towers(self.clip, model.owlvit)
+        _begin_modestly(model)
         return model
 
     def batch(self, step: int) -> dict[str, Any]:
@@ -93,6 +94,21 @@ class DetectorLesson:
         shapes = slice(len(world.SHAPES))  # the first queries
         named = logits[weights > 0][:, shapes].argmax(-1) == wanted[weights > 0][:, shapes].argmax(-1)
         return loss, {"overlap": overlap.mean().item(), "named": named.float().mean().item()}
+
+
+def _begin_modestly(model: Any) -> None:
+    """The library draws the heads' weights with a deviation of 1, from which nothing is learnt in minutes."""
+    import torch
+
+    for head in (model.class_head, model.box_head):
+        for part in head.modules():
+            if isinstance(part, torch.nn.Linear):
+                torch.nn.init.xavier_uniform_(part.weight)
+                torch.nn.init.zeros_(part.bias)
+    torch.nn.init.zeros_(model.box_head.dense2.weight)  # boxes begin a patch wide, where the patch is
+    for part, begins in ((model.class_head.logit_shift, -0.5), (model.class_head.logit_scale, 9.0)):
+        torch.nn.init.zeros_(part.weight)
+        torch.nn.init.constant_(part.bias, begins)  # cosines of -1..1 times ten, most answers being no
 
 
 def _copy_towers(clip: Any, owlvit: Any) -> None:

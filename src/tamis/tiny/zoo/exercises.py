@@ -248,7 +248,7 @@ def _quiz(draw: Draw, longest: int = 10) -> tuple[dict[str, object], str]:
         lookalikes = [{"topic": other_word, "article": articles.article(other_word, category, alike, draw)}]
     count = min(longest, draw.choice((2, 3, 3, 4, 4, 5, 6, 8, 10)))
     options = draw.choice((3, 4, 4, 4))
-    made = articles.quiz(look, alike, draw, count=count, options=options)
+    made = articles.quiz(look, alike, count=count, options=options)
     variables = {
         "topic": word,
         "article": articles.article(word, category, look, draw),

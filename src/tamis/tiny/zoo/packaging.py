@@ -30,7 +30,10 @@ def save(name: str, model: nn.Module, tokenizer: Any, folder: Path, **parts: Any
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     model.to("cpu")
-    _SAVERS[name](model, copy.deepcopy(tokenizer), fresh, **parts)
+    tokenizer = copy.deepcopy(tokenizer)
+    for key in ("is_local", "local_files_only"):  # where it was read from is nobody's business
+        tokenizer.init_kwargs.pop(key, None)
+    _SAVERS[name](model, tokenizer, fresh, **parts)
     for config in fresh.rglob("config.json"):
         settings = json.loads(config.read_text(encoding="utf-8"))
         # Without this, from_pretrained would compute in float16, which CPUs do slowly and the scorers do not expect.
@@ -67,7 +70,7 @@ def _blip(model: Any, tokenizer: Any, folder: Path) -> None:
 def _llm(model: Any, tokenizer: Any, folder: Path) -> None:
     _transformers(model, folder)
     tokenizer.chat_template = (TEMPLATES / "chat_template.jinja").read_text(encoding="utf-8")
-    tokenizer.eos_token, tokenizer.padding_side = "<|end|>", "left"
+    _to_generate(tokenizer)
     tokenizer.save_pretrained(folder)
     _decides(folder)
 
@@ -77,7 +80,7 @@ def _vlm(model: Any, tokenizer: Any, folder: Path) -> None:
 
     _transformers(model, folder)
     template = (TEMPLATES / "chat_template.jinja").read_text(encoding="utf-8")
-    tokenizer.eos_token, tokenizer.padding_side = "<|end|>", "left"
+    _to_generate(tokenizer)
     LlavaProcessor(
         CLIPImageProcessor(size=SIZE, do_center_crop=False, **LOOK),
         tokenizer,
@@ -106,6 +109,12 @@ def _sd(model: Any, tokenizer: Any, folder: Path, *, autoencoder: Any) -> None:
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder)
+
+
+def _to_generate(tokenizer: Any) -> None:
+    """Batches are padded on the left, where nothing is written; an attribute alone would not be saved."""
+    tokenizer.eos_token, tokenizer.padding_side = "<|end|>", "left"
+    tokenizer.init_kwargs["padding_side"] = "left"
 
 
 def _transformers(model: Any, folder: Path) -> None:

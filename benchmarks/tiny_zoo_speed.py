@@ -1,0 +1,138 @@
+"""How fast is the embedded world? The packaged models on one CPU thread, in processor seconds.
+
+    python benchmarks/tiny_zoo_speed.py
+
+- `quiz_ms`: tiny/vlm answers ten questions about a picture, the picture read once for all of them; mean over 32.
+- `pipeline_quiz_ms`: the same by transformers' own pipeline("decision"), which reads the picture for each question.
+- `generate_s`: tiny/sd draws a batch of 8 in 25 steps with guidance.
+- `lora_step_ms`: a step of LoRA (rank 16, attention) on tiny/sd at batch 8.
+- `seeding_cold_s`, `seeding_warm_s`: the embedded Hub from nothing, and again.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import report
+
+from tamis import localhub
+from tamis.tiny import WEIGHTS, captions, questions, seeds
+from tamis.tiny.zoo import skills
+from tamis.tiny.zoo.exercises import Exercise, multiple_choice
+from tamis.tiny.zoo.rows import Packer, Row, tensors, visibility
+
+PICTURES, QUESTIONS, TURNS = 32, 10, 5
+
+
+def median_seconds(work: Callable[[], object], turns: int = TURNS) -> float:
+    """Of processor time, so that a busy neighbour does not count; one turn before, to warm up."""
+    taken = []
+    for _ in range(turns + 1):
+        started = time.process_time()
+        work()
+        taken.append(time.process_time() - started)
+    return sorted(taken[1:])[turns // 2]
+
+
+def quiz() -> dict[str, float]:
+    from transformers import AutoModelForImageTextToText, AutoProcessor, pipeline
+
+    folder, draw = WEIGHTS / "vlm", random.Random(0)
+    model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
+    shown = skills.scenes(PICTURES, start=600_000)
+    asked = [[multiple_choice(questions.ask(scene, draw), draw) for _ in range(QUESTIONS)] for scene in shown]
+    packer, image = Packer(processor.tokenizer), processor.tokenizer.convert_tokens_to_ids("<image>")
+
+    def shared() -> None:
+        prefix = [packer.user, *[image] * 64]
+        rows = []
+        for exercises in asked:
+            row = Row(list(prefix), list(range(65)), [0] * 65, [0] * 65)
+            for one in exercises:
+                prompt, reply = packer.encode(Exercise("\n" + one.prompt, one.reply, typed=True))
+                row.add([*prompt, packer.assistant], reply, typed=True, start=65)
+            rows.append(row)
+        pixels = processor.image_processor([skills.picture(scene) for scene in shown], return_tensors="pt")
+        for start in range(0, PICTURES, 8):
+            part = rows[start : start + 8]
+            batch = tensors(part, max(len(row.tokens) for row in part), pad=0)
+            with torch.inference_mode():
+                model(
+                    input_ids=batch["input_ids"],
+                    position_ids=batch["position_ids"],
+                    attention_mask=visibility(batch["documents"]),
+                    pixel_values=pixels["pixel_values"][start : start + 8],
+                    use_cache=False,
+                )
+
+    decide = pipeline("decision", model=str(folder))
+    requests = []
+    for scene, exercises in zip(shown[:4], asked, strict=False):
+        named = {}
+        for number, one in enumerate(exercises):
+            instructions, *options = one.prompt.split("\n")
+            criteria = {option[2:]: None for option in options}
+            named[str(number)] = {"type": "choice", "instructions": instructions, "criteria": criteria}
+        requests.append({"state": "<one>", "assets": {"<one>": skills.picture(scene)}, "questions": named})
+    return {
+        "quiz_ms": 1000 * median_seconds(shared) / PICTURES,
+        "pipeline_quiz_ms": 1000 * median_seconds(lambda: [decide(one) for one in requests]) / len(requests),
+    }
+
+
+def drawing() -> dict[str, float]:
+    from diffusers import StableDiffusionPipeline
+    from peft import LoraConfig
+
+    pipeline = StableDiffusionPipeline.from_pretrained(WEIGHTS / "sd")
+    pipeline.set_progress_bar_config(disable=True)
+    prompts = [f"a photo of {captions.brief(scene)}" for scene in skills.scenes(8, start=610_000)]
+
+    def generate() -> None:
+        pipeline(prompts, num_inference_steps=skills.STEPS, guidance_scale=skills.GUIDANCE)
+
+    drawn = median_seconds(generate, 3)
+    unet = pipeline.unet.requires_grad_(False)
+    unet.add_adapter(LoraConfig(r=16, lora_alpha=8, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
+    trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
+    latents, states = torch.randn(8, 4, 16, 16), torch.randn(8, 32, 128)
+
+    def step() -> None:
+        found = unet(latents, torch.randint(0, 1000, (8,)), states).sample
+        (found - latents).square().mean().backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return {"generate_s": drawn, "lora_step_ms": 1000 * median_seconds(step, 10)}
+
+
+def seeding() -> dict[str, float]:
+    """Wall time: what a user waits for."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("seeding_cold_s", "seeding_warm_s"):
+            with localhub.live(Path(folder) / "hub") as hub:
+                started = time.monotonic()
+                localhub.seed(hub.store, seeds())
+                figures[name] = time.monotonic() - started
+    return figures
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    figures: dict[str, Any] = {"pictures": PICTURES, "questions": QUESTIONS}
+    for part in (seeding, quiz, drawing):
+        figures |= {name: round(value, 3) for name, value in part().items()}
+    report("tiny_zoo_speed", figures)
+
+
+if __name__ == "__main__":
+    main()
