@@ -17,7 +17,7 @@ from tamis.tiny.zoo import exercises, looking, packaging, rows
 from tamis.tiny.zoo.exercises import LEVELS, Draw, Exercise, ask
 from tamis.tiny.zoo.language import LanguageLesson
 from tamis.tiny.zoo.tokenizers import language_tokenizer
-from tamis.tiny.zoo.vision_language import SEEN, VisionLanguageLesson
+from tamis.tiny.zoo.vision_language import SEEN, VisionLanguageLesson, patch_words
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_exercises_in_a_row_do_not_see_one_another(tokenizer) -> None:
 def test_exercises_about_a_picture_see_it_as_if_alone(tokenizer) -> None:
     lesson = VisionLanguageLesson(tokenizer, None, None)
     model = lesson.model().eval()
-    batch = lesson.batch(0)
+    batch = lesson.batch(lesson.steps - 2)  # well after the steps in which patches learn words
     with torch.inference_mode():
         together = model(
             input_ids=batch["input_ids"],
@@ -181,3 +181,14 @@ def test_every_exercise_is_answerable_by_its_own_words(tokenizer) -> None:
         for seed in range(20):
             one = make(world.scene(seed, things=(1, 2, 3)), draw)
             assert one.prompt and one.reply
+
+
+def test_patches_are_taught_words_that_are_single_tokens(tokenizer) -> None:
+    known = tokenizer.get_vocab()
+    for seed in range(200):
+        scene = world.scene(seed, things=(1, 2, 3), defects=world.DEFECTS)
+        patches = patch_words(scene)
+        assert len(patches) == SEEN
+        assert all(word in known for words in patches for word in words)
+        shown = {word.removeprefix("Ġ") for words in patches for word in words}
+        assert {scene.thing.colour, scene.thing.shape, scene.ground, scene.style} <= shown

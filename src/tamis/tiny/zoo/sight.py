@@ -37,7 +37,7 @@ def answers(scenes: list[Scene]) -> dict[str, torch.Tensor]:
 
     found: dict[str, list[np.ndarray | int]] = {name: [] for name in (*PATCH_QUESTIONS, *PICTURE_QUESTIONS)}
     for scene in scenes:
-        owner = _owners(scene)
+        owner = owners(scene)
         for name, values in PATCH_QUESTIONS.items():
             own = np.array([values.index(getattr(thing, name)) for thing in scene.things] + [len(values)])
             found[name].append(own[owner])
@@ -47,7 +47,7 @@ def answers(scenes: list[Scene]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.stack(values)) for name, values in found.items()}
 
 
-def _owners(scene: Scene) -> np.ndarray:
+def owners(scene: Scene) -> np.ndarray:
     """Which thing covers most of each patch, patches flattened; -1 (the last entry) where none covers a quarter."""
     shares = np.stack(
         [

@@ -1,10 +1,16 @@
-"""tiny/vlm: a LLaVA whose eyes begin as tiny/clip's and whose language begins as tiny/llm's."""
+"""tiny/vlm: a LLaVA whose eyes begin as tiny/clip's and whose language begins as tiny/llm's.
+
+First the projector learns to say each patch in the language's own words: a patch of a red striped star becomes the sum
+of those three words' embeddings. What the language model has learnt about scenes that are told then holds for scenes
+that are shown; without this step it looks past the pictures for an hour.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from tamis.tiny import questions, world
+from tamis.tiny.captions import DEFECT_WORDS
 from tamis.tiny.world import Scene
 from tamis.tiny.zoo import exercises as texts
 from tamis.tiny.zoo import looking, sight
@@ -30,6 +36,7 @@ class VisionLanguageLesson:
     average = None
     learning_rate = 1.5e-3
     pictures, length = 16, 256
+    spoken = 0.1  # of the steps are that first one
     blind_rows = 1  # without a picture: letters kept in practice, and knowing that one cannot tell
 
     def __init__(self, tokenizer: Qwen2Tokenizer, clip: Any | None, llm: Any | None) -> None:
@@ -62,6 +69,9 @@ class VisionLanguageLesson:
     def batch(self, step: int) -> dict[str, Any]:
         draw = Draw(f"vlm-{step}")
         first = world.SEEDS["train"].start + 4_000_000 + step * 2 * self.pictures
+        if step < self.spoken * self.steps:
+            scenes = [_scene(first + index, draw) for index in range(2 * self.pictures)]
+            return {"pixel_values": sight.pixels(scenes), "words": self._words(scenes)}
         if step % PAIRED_EVERY == PAIRED_EVERY - 1:
             pairs = [_pair(first + 2 * index, draw) for index in range(self.pictures // 2)]
             scenes = [scene for pair in pairs for scene in pair]
@@ -71,6 +81,14 @@ class VisionLanguageLesson:
             rows = [self._row(1, _endless(scene, draw)) for scene in scenes]
             rows += self.packer.pack(_blind(draw), self.blind_rows, self.length)
         return tensors(rows, self.length, pad=0) | {"pixel_values": sight.pixels(scenes)}
+
+    def _words(self, scenes: list[Scene]) -> torch.Tensor:
+        """What each patch shows, as token numbers: scene x patch x word; padding is 0, which no word has."""
+        import torch
+
+        said = [[self.tokenizer.convert_tokens_to_ids(words) for words in patch_words(scene)] for scene in scenes]
+        longest = max(len(words) for patches in said for words in patches)
+        return torch.tensor([[words + [0] * (longest - len(words)) for words in patches] for patches in said])
 
     def _row(self, pictures: int, exercises: Iterator[Exercise]) -> Row:
         """The pictures once, then exercises that each see them and not one another."""
@@ -87,6 +105,8 @@ class VisionLanguageLesson:
         return row
 
     def loss(self, model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
+        if "words" in batch:
+            return _spoken_loss(model, batch)
         logits = model(
             input_ids=batch["input_ids"],
             pixel_values=batch["pixel_values"],
@@ -95,6 +115,25 @@ class VisionLanguageLesson:
             use_cache=False,
         ).logits
         return weighted_loss(logits[:, :-1], batch)
+
+
+def patch_words(scene: Scene) -> list[list[str]]:
+    """For each patch the words of the thing it shows, or of the ground; as the tokenizer writes them after a space."""
+    ground = ["ground", scene.ground, scene.style] + ([] if scene.defect == "none" else [DEFECT_WORDS[scene.defect]])
+    things = [[thing.colour, thing.pattern, thing.shape, thing.size, thing.place] for thing in scene.things]
+    return [[f"Ġ{word}" for word in (things[owner] if owner >= 0 else ground)] for owner in sight.owners(scene)]
+
+
+def _spoken_loss(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
+    """How far each patch, as the projector puts it, is from its words; the language itself stays as it is."""
+    import torch
+
+    embeddings = model.get_input_embeddings().weight.detach()
+    words = batch["words"]
+    wanted = (embeddings[words] * (words > 0)[..., None]).sum(dim=2)
+    found = torch.stack(list(model.model.get_image_features(batch["pixel_values"]).pooler_output))
+    loss = (found - wanted).square().mean() / wanted.var()
+    return loss, {"unexplained": loss.item()}
 
 
 def _scene(seed: int, draw: Draw) -> Scene:
