@@ -168,7 +168,7 @@ def test_padding_and_first_tokens_are_not_learnt(tokenizer) -> None:
 def test_every_exercise_is_answerable_by_its_own_words(tokenizer) -> None:
     """Typed labels exist among the options; JSON replies parse; nothing asks of an attribute twice the same way."""
     draw = Draw(0)
-    for make in exercises.EXERCISES:
+    for make in (*exercises.EXERCISES, *exercises.DRILLS):
         for _ in range(20):
             one = make(draw)
             if one.typed and one.reply not in ("Yes", "No"):

@@ -60,6 +60,9 @@ def multiple_choice(question: Question, draw: Draw, state: str = "") -> Exercise
     return typed(ask("quiz/question", question=question.text), options, options.index(question.answer), state)
 
 
+_WORDS = [value for values in (*world.ATTRIBUTES.values(), world.STYLES, world.SIZES, world.PLACES) for value in values]
+_WORDS += [*products.TYPES, *products.MATERIALS, *products.ORIGINS]
+
 # ---- one function an exercise ----------------------------------------------------------------------------------------
 
 
@@ -71,6 +74,22 @@ def drill(draw: Draw) -> Exercise:
     options = draw.sample(values, draw.randint(2, min(5, len(values))))
     right = draw.randrange(len(options))
     return typed(ask("quiz/question", question=f"which is {options[right]}?"), options, right)
+
+
+def recitation(draw: Draw) -> Exercise:
+    """Words said again, as a list in JSON: copying, which writing a quiz is made of."""
+    words = [*_WORDS, *(kinds.invented(draw) for _ in range(4))]
+    said = draw.sample(words, draw.randint(3, 12))
+    return Exercise(f"say {' '.join(said)}", json.dumps(said))
+
+
+def fact(draw: Draw) -> Exercise:
+    """One attribute out of an article."""
+    word, look = kinds.invented(draw), kinds.random_look(draw)
+    name = draw.choice(list(world.ATTRIBUTES))
+    text = articles.article(word, draw.choice(kinds.CATEGORIES), look, draw)
+    question = draw.choice(questions.ASKED[name])
+    return Exercise(ask("product_vqa/answer_from_text", text=text, question=question), look[name])
 
 
 def reading(draw: Draw) -> Exercise:
@@ -192,6 +211,9 @@ def guess(draw: Draw) -> Exercise:
     text = critiques.critique(_single(draw), score, draw)
     return typed(ask("score_and_explain/guess", explanation=text), SCORES, score - 1)
 
+
+# What a model of this size must be drilled in before anything else is worth practising.
+DRILLS = (drill, recitation, recitation, fact)
 
 EXERCISES: dict[Callable[[Draw], Exercise], float] = {
     reading: 5.0,

@@ -51,7 +51,7 @@ class LanguageLesson:
     average = None
     learning_rate = 2.5e-3
     rows, length = 8, 448
-    drilled = 0.2  # of the steps read letters and nothing else: in a mixture they stay at chance for an hour
+    drilled = 0.25  # of the steps are drills and nothing else: in a mixture letters and copies come an hour later
 
     def __init__(self, tokenizer: Qwen2Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -71,13 +71,13 @@ class LanguageLesson:
         return tensors(rows, self.length, pad=0)
 
     def drawn(self, step: int) -> Iterator[exercises.Exercise]:
-        """Letters first: all that is typed rests on them."""
+        """Letters and copying first: all else rests on them."""
         draw = exercises.Draw(f"llm-{step}")
         makers, shares = list(exercises.EXERCISES), list(exercises.EXERCISES.values())
-        drills = 1.0 if step < self.drilled * self.steps else 0.05
+        drills = 1.0 if step < self.drilled * self.steps else 0.15
         while True:
             if draw.random() < drills:
-                yield exercises.drill(draw)
+                yield draw.choice(exercises.DRILLS)(draw)
             else:
                 yield draw.choices(makers, shares)[0](draw)
 
