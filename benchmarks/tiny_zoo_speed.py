@@ -23,9 +23,10 @@ from measuring import report
 
 from tamis import localhub
 from tamis.tiny import WEIGHTS, captions, questions, seeds
-from tamis.tiny.zoo import skills
 from tamis.tiny.zoo.exercises import Exercise, multiple_choice
 from tamis.tiny.zoo.rows import Packer, Row, tensors, visibility
+from tamis.tiny.zoo.skill import picture, scenes
+from tamis.tiny.zoo.skills_of_drawing import GUIDANCE, STEPS
 
 PICTURES, QUESTIONS, TURNS = 32, 10, 5
 
@@ -45,7 +46,7 @@ def quiz() -> dict[str, float]:
 
     folder, draw = WEIGHTS / "vlm", random.Random(0)
     model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
-    shown = skills.scenes(PICTURES, start=600_000)
+    shown = scenes(PICTURES, start=600_000)
     asked = [[multiple_choice(questions.ask(scene, draw), draw) for _ in range(QUESTIONS)] for scene in shown]
     packer, image = Packer(processor.tokenizer), processor.tokenizer.convert_tokens_to_ids("<image>")
 
@@ -58,7 +59,7 @@ def quiz() -> dict[str, float]:
                 prompt, reply = packer.encode(Exercise("\n" + one.prompt, one.reply, typed=True))
                 row.add([*prompt, packer.assistant], reply, typed=True, start=65)
             rows.append(row)
-        pixels = processor.image_processor([skills.picture(scene) for scene in shown], return_tensors="pt")
+        pixels = processor.image_processor([picture(scene) for scene in shown], return_tensors="pt")
         for start in range(0, PICTURES, 8):
             part = rows[start : start + 8]
             batch = tensors(part, max(len(row.tokens) for row in part), pad=0)
@@ -79,7 +80,7 @@ def quiz() -> dict[str, float]:
             instructions, *options = one.prompt.split("\n")
             criteria = {option[2:]: None for option in options}
             named[str(number)] = {"type": "choice", "instructions": instructions, "criteria": criteria}
-        requests.append({"state": "<one>", "assets": {"<one>": skills.picture(scene)}, "questions": named})
+        requests.append({"state": "<one>", "assets": {"<one>": picture(scene)}, "questions": named})
     return {
         "quiz_ms": 1000 * median_seconds(shared) / PICTURES,
         "pipeline_quiz_ms": 1000 * median_seconds(lambda: [decide(one) for one in requests]) / len(requests),
@@ -92,10 +93,10 @@ def drawing() -> dict[str, float]:
 
     pipeline = StableDiffusionPipeline.from_pretrained(WEIGHTS / "sd")
     pipeline.set_progress_bar_config(disable=True)
-    prompts = [f"a photo of {captions.brief(scene)}" for scene in skills.scenes(8, start=610_000)]
+    prompts = [f"a photo of {captions.brief(scene)}" for scene in scenes(8, start=610_000)]
 
     def generate() -> None:
-        pipeline(prompts, num_inference_steps=skills.STEPS, guidance_scale=skills.GUIDANCE)
+        pipeline(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE)
 
     drawn = median_seconds(generate, 3)
     unet = pipeline.unet.requires_grad_(False)

@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     from tamis import hub, tiny
     from tamis.run import Run
-    from tamis.tiny.zoo import cards, making, packaging, sheets, skills
+    from tamis.tiny.zoo import cards, making, measuring, packaging, sheets
 
     run = Run(config.output_dir, recipe="tiny_zoo", config=config, seed=config.seed, report_to=config.report_to)
     if run.accelerator.num_processes > 1:
@@ -70,13 +70,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # ---- 2. Score ----------------------------------------------------------------------------------------------------
     # What is asked for by name is trained in any case: no need to know what its old weights can do.
-    found: dict[str, list[skills.Skill]] = {}
+    found: dict[str, list[Any]] = {}
     for name in there if config.only is None else ():
         with run.stage(f"measure {name}"):
-            found[name] = skills.measure(name, weights / name, config.measured)
+            found[name] = measuring.measure(name, weights / name, config.measured)
 
     # ---- 3. Select ---------------------------------------------------------------------------------------------------
-    short = [name for name in making.NAMES if name not in there or not skills.reached(found.get(name, []))]
+    short = [name for name in making.NAMES if name not in there or not measuring.reached(found.get(name, []))]
     chosen = [name for name in making.NAMES if name in (config.only or short)]
     run.say(f"to train: {', '.join(chosen) or 'none'}")
     if config.dry_run:
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         with run.stage(f"train {name}"):
             workshop.make(name)
         with run.stage(f"measure {name}"):
-            found[name] = skills.measure(name, weights / name, config.measured)
+            found[name] = measuring.measure(name, weights / name, config.measured)
         cards.write(weights / name, name, found[name], sheets.sheet(name, weights / name), device=making.device())
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         hub.publish_folder(
             run, repo_id, seed.repo_type, build, push=config.push_to_hub, private=config.hub_private_repo
         )
-    skills.show(run.say, found)
+    measuring.show(run.say, found)
     run.say(run.finish(results))
     return results
 

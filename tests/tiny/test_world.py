@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tamis.tiny import captions, conversations, critiques, kinds, questions, world
-from tamis.tiny.render import coverage, render
+from tamis.tiny.render import coverage, extent, render
 from tamis.tiny.zoo import exercises, looking
 
 SCENES = [world.scene(seed, things=(1, 1, 2, 3), defects=world.DEFECTS) for seed in range(300)]
@@ -58,7 +58,7 @@ def test_things_stay_in_the_picture_and_do_not_touch() -> None:
     for scene in SCENES:
         covers = [coverage(thing) > 0.5 for thing in scene.things]
         for thing, cover in zip(scene.things, covers, strict=True):
-            left, top, right, bottom = thing.box
+            left, top, right, bottom = extent(thing)
             assert 0 <= left < right <= world.SIDE and 0 <= top < bottom <= world.SIDE
             assert not (cover[0].any() and cover[-1].any())
         assert sum(cover.astype(int) for cover in covers).max() == 1

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tamis.tiny import WEIGHTS, world
-from tamis.tiny.zoo import loop, making, skills
+from tamis.tiny.zoo import loop, making, measuring
 
 PACKAGED = sorted(path.parent.name for path in WEIGHTS.glob("*/README.md"))
 # Scenes or texts a number rests on here; the cards' rest on more.
@@ -34,7 +34,7 @@ def test_all_models_are_packaged_within_their_size() -> None:
 def test_skills_are_what_the_card_says(name: str) -> None:
     """On fewer scenes: a skill may fall short of the card by what so few can miss it, and no more."""
     stated = json.loads((WEIGHTS / name / "skills.json").read_text())
-    for skill in skills.measure(name, WEIGHTS / name, COUNT[name]):
+    for skill in measuring.measure(name, WEIGHTS / name, COUNT[name]):
         value, low, high = stated[skill.name]["value"], skill.measured.low, skill.measured.high
         slack = 0.1 if low is None else max(0.05, (high - low))
         assert abs(skill.measured.value - value) <= slack, (skill.name, skill.measured, value)

@@ -56,6 +56,7 @@ def shading(thing: Thing) -> np.ndarray:
 
 
 def extent(thing: Thing) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom in pixels, as drawn."""
     rows, columns = np.nonzero(coverage(thing) > 0.5)
     return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 

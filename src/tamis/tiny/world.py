@@ -71,13 +71,6 @@ class Thing:
             return "left" if across < 0 else "right"
         return "top" if down < 0 else "bottom"
 
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom in pixels, as drawn."""
-        from tamis.tiny.render import extent
-
-        return extent(self)
-
 
 @dataclass(frozen=True)
 class Scene:

@@ -9,7 +9,7 @@ from tamis import cards
 from tamis.cards import Card, Markdown
 from tamis.run import versions
 from tamis.tiny import world
-from tamis.tiny.zoo.skills import Skill
+from tamis.tiny.zoo.skill import Skill
 
 ABOUT: dict[str, dict[str, Any]] = {
     "clip": {

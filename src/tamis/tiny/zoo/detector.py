@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from tamis.tiny import world
+from tamis.tiny.render import extent
 from tamis.tiny.zoo import sight
 from tamis.tiny.zoo.clip import VISION, WIDTH, text_config
 
@@ -127,7 +128,7 @@ def _answers(thing: world.Thing, query: dict[str, str]) -> bool:
 def _targets(scene: world.Scene, queries: list[dict[str, str]]) -> tuple[list, list, list]:
     """Per patch: which queries its thing answers to, that thing's box, and whether it is to speak for it."""
     wanted, boxes, weights = [], [], []
-    found = [(thing, thing.box) for thing in scene.things]
+    found = [(thing, extent(thing)) for thing in scene.things]
     for row in range(sight.SIDE_PATCHES):
         for column in range(sight.SIDE_PATCHES):
             x, y = (column + 0.5) * sight.PATCH, (row + 0.5) * sight.PATCH

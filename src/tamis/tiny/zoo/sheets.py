@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from tamis.prompts import render as ask
 from tamis.tiny import captions, questions, world
-from tamis.tiny.zoo import skills, skills_of_language
 from tamis.tiny.zoo.exercises import DEFECTS_MOSTLY_NONE, Draw, quiz
+from tamis.tiny.zoo.skill import picture, scenes
+from tamis.tiny.zoo.skills_of_drawing import generate
+from tamis.tiny.zoo.skills_of_looking import describer
+from tamis.tiny.zoo.skills_of_sight import detect
+from tamis.tiny.zoo.skills_of_writing import writer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,9 +44,9 @@ def _clip(folder: Path) -> bytes:
     from transformers import AutoModel, AutoProcessor
 
     model, processor = AutoModel.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
-    shown = skills.scenes(24, start=900_000, things=(1, 1, 2), defects=DEFECTS_MOSTLY_NONE)
+    shown = scenes(24, start=900_000, things=(1, 1, 2), defects=DEFECTS_MOSTLY_NONE)
     texts = [captions.caption(scene) for scene in shown]
-    pictures = [skills.picture(scene) for scene in shown]
+    pictures = [picture(scene) for scene in shown]
     inputs = processor(text=texts, images=pictures, padding=True, return_tensors="pt")
     with torch.inference_mode():
         similarity = model(**inputs).logits_per_image / model.logit_scale.exp()
@@ -57,9 +61,9 @@ def _detector(folder: Path) -> bytes:
     from PIL import ImageDraw
 
     pictures, notes = [], []
-    for scene in skills.scenes(24, start=910_000, things=(1, 2, 3), defects=DEFECTS_MOSTLY_NONE):
-        image = skills.picture(scene)
-        found = skills.detect(folder, image, [f"a {shape}" for shape in world.SHAPES], threshold=0.3)
+    for scene in scenes(24, start=910_000, things=(1, 2, 3), defects=DEFECTS_MOSTLY_NONE):
+        image = picture(scene)
+        found = detect(folder, image, [f"a {shape}" for shape in world.SHAPES], threshold=0.3)
         image = image.resize((TILE, TILE))
         brush = ImageDraw.Draw(image)
         true = {thing.shape for thing in scene.things}
@@ -81,8 +85,8 @@ def _answers(folder: Path) -> bytes:
     model = BlipForQuestionAnswering.from_pretrained(folder).eval()
     processor = AutoProcessor.from_pretrained(folder)
     draw = random.Random(0)
-    shown = skills.scenes(24, start=920_000, things=(1, 2, 3), defects=DEFECTS_MOSTLY_NONE)
-    pictures, notes = [skills.picture(scene) for scene in shown], []
+    shown = scenes(24, start=920_000, things=(1, 2, 3), defects=DEFECTS_MOSTLY_NONE)
+    pictures, notes = [picture(scene) for scene in shown], []
     for scene, image in zip(shown, pictures, strict=True):
         asked = [questions.ask(scene, draw) for _ in range(2)]
         texts = [one.text for one in asked]
@@ -104,7 +108,7 @@ def _drawn(folder: Path) -> bytes:
 
     wanted = [world.scene(seed, shape=shape) for seed, shape in enumerate(world.SHAPES * 4, world.SEEDS["test"].start)]
     prompts = [f"a {scene.style} of {captions.brief(scene)}" for scene in wanted]
-    pictures, notes = skills.generate(folder, prompts), []
+    pictures, notes = generate(folder, prompts), []
     for scene, image, prompt in zip(wanted, pictures, prompts, strict=True):
         reading = read(np.asarray(image))
         wrong = {
@@ -119,23 +123,21 @@ def _described(folder: Path) -> bytes:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
-    write = skills_of_language._describer(model, processor)
-    shown = skills.scenes(18, start=930_000, things=(1, 1, 2), defects=DEFECTS_MOSTLY_NONE)
+    write = describer(model, processor)
+    shown = scenes(18, start=930_000, things=(1, 1, 2), defects=DEFECTS_MOSTLY_NONE)
     told = write(shown, ask("self_reward/caption", wording="short"))
     critiques = write(shown, ask("score_and_explain/explain", wording="short", lowest=1, highest=10))
     notes = [
         [(text, GOOD if text == captions.caption(scene) else BAD), (critique.replace("#", ""), NEUTRAL)]
         for scene, text, critique in zip(shown, told, critiques, strict=True)
     ]
-    return _tiles([skills.picture(scene) for scene in shown], notes, lines=9)
+    return _tiles([picture(scene) for scene in shown], notes, lines=9)
 
 
 def _quizzes(folder: Path) -> bytes:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    write = skills_of_language._writer(
-        AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
-    )
+    write = writer(AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder))
     draw = Draw("sheet", world.SEEDS["test"])
     asked = [quiz(draw) for _ in range(4)]
     notes = [
