@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -66,3 +68,14 @@ def run(tmp_path: Path) -> Iterator[object]:
 @pytest.fixture(scope="session")
 def recipes() -> Path:
     return ROOT / "recipes"
+
+
+@pytest.fixture(scope="module")
+def main(request: pytest.FixtureRequest) -> Callable[..., object]:
+    """The main() of the recipe that a test file is named after."""
+    name = Path(request.module.__file__).stem.removeprefix("test_")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "recipes" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module.main

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -26,15 +25,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = str(ROOT / "recipes" / "score_and_select.tiny.yaml")
 # A sixth of the quickstart's rows, with a reach at which some of them pass for near-duplicates.
 SMALL = ["--config", TINY, "--limit", "200", "--duplicate_distance", "8"]
-
-
-@pytest.fixture(scope="module")
-def main() -> Any:
-    spec = importlib.util.spec_from_file_location("score_and_select", ROOT / "recipes" / "score_and_select.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["score_and_select"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module.main
 
 
 @pytest.fixture(scope="module")

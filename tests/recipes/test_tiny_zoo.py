@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +12,6 @@ from huggingface_hub import HfApi, hf_hub_download
 from transformers import AutoProcessor, CLIPModel
 
 from tamis.config import ConfigError
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@pytest.fixture(scope="module")
-def main() -> Any:
-    spec = importlib.util.spec_from_file_location("tiny_zoo", ROOT / "recipes" / "tiny_zoo.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tiny_zoo"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module.main
 
 
 def _arguments(folder: Path, *more: str) -> list[str]:
