@@ -84,13 +84,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return {"dry_run": {"train": chosen}}
 
     # ---- 4. Train ----------------------------------------------------------------------------------------------------
+    if config.push_to_hub:
+        for name in chosen:
+            hub.claim(run, f"{config.hub_namespace}/tiny-{name}", "model", private=config.hub_private_repo)
     workshop = making.Workshop(run.output_dir / "training", weights, config.init_from, config.steps, run.say)
     for name in chosen:
         with run.stage(f"train {name}"):
             workshop.make(name)
         with run.stage(f"measure {name}"):
             found[name] = measuring.measure(name, weights / name, config.measured)
-        cards.write(weights / name, name, found[name], sheets.sheet(name, weights / name), device=making.device())
+        sheet, trained = sheets.sheet(name, weights / name), f"by `recipes/tiny_zoo.py` on {making.device()}"
+        cards.write(weights / name, name, found[name], sheet, trained=trained)
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
     results = run.results(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import load_dataset
 from huggingface_hub import HfApi, hf_hub_download
 from transformers import AutoProcessor, CLIPModel
 
@@ -63,11 +64,36 @@ def test_packaged_weights_can_be_gone_on_from(main: Any, made: tuple[Path, dict[
 
     folder, _ = made
     shutil.copytree(folder / "weights", tmp_path / "weights")
-    shutil.copytree(folder / "out" / "training" / "tokenizers", tmp_path / "out" / "training" / "tokenizers")
     before = CLIPModel.from_pretrained(tmp_path / "weights" / "clip").logit_scale.item()
     main(_arguments(tmp_path, "--only", "clip", "--init_from", "packaged", "--steps", "1"))
     after = CLIPModel.from_pretrained(tmp_path / "weights" / "clip").logit_scale.item()
     assert before != after and abs(before - after) < 0.01
+    assert not (tmp_path / "out" / "training" / "tokenizers").exists()  # the package's words were read, not new ones
+
+
+def test_a_model_reads_with_the_words_of_the_one_it_begins_as(made: tuple[Path, dict[str, Any]]) -> None:
+    """Numbers of words that the copied embeddings do not have would be silent nonsense."""
+    from tamis.tiny.zoo.making import Workshop
+
+    folder, _ = made
+    Workshop(folder / "elsewhere", folder / "weights", steps=1).make("detector")
+    own = AutoProcessor.from_pretrained(folder / "weights" / "detector").tokenizer.get_vocab()
+    assert own == AutoProcessor.from_pretrained(folder / "weights" / "clip").tokenizer.get_vocab()
+    assert not (folder / "elsewhere" / "tokenizers").exists()
+
+
+def test_a_dataset_is_published_over_itself(tmp_path: Path) -> None:
+    from functools import partial
+
+    from tamis import hub, tiny
+    from tamis.run import Run
+
+    run = Run(str(tmp_path), recipe="tiny_zoo")
+    seed = next(seed for seed in tiny.seeds() if seed.repo_id == "tiny/prompts")
+    for _ in range(2):
+        build = partial(seed.build_as, "me/tiny-prompts")
+        hub.publish_folder(run, "me/tiny-prompts", "dataset", build, push=True, private=False)
+    assert load_dataset("me/tiny-prompts", split="train").num_rows > 0
 
 
 def test_without_only_what_falls_short_is_chosen(main: Any, made: tuple[Path, dict[str, Any]]) -> None:

@@ -122,7 +122,7 @@ def test_no_picture_stands_in_two_datasets():
 @pytest.mark.parametrize("name", NAMES)
 def test_cards_say_licence_columns_and_sizes(name: str):
     card = DatasetCard.load(f"tiny/{name}")
-    assert card.data.license == "cc0-1.0" and card.data.tags == ["synthetic"]
+    assert card.data.license == "cc0-1.0" and card.data.tags == ["tamis", "synthetic"]
     for config, table in made(name).items():
         assert config in [one["config_name"] for one in card.data.configs]
         for column in table.columns:

@@ -92,7 +92,7 @@ def talk(scene: Scene, draw: random.Random, *, fault: str = "none", level: int |
     """A turn about the scene. `fault`: none, "vague text", "wrong answer" or "cut short"; `level`: how much the answer
     tells, 2 a bare word to 5 everything."""
     question = questions.ask(scene, draw)
-    complexity = 1 + questions_levels().index(question.difficulty)
+    complexity = 1 + questions.DIFFICULTIES.index(question.difficulty)
     if fault == "vague text":
         return Talk(question.text, draw.choice(VAGUE), question.task, 1, complexity, 2, 1)
     level = level or draw.choice((2, 3, 4, 5))
@@ -103,10 +103,6 @@ def talk(scene: Scene, draw: random.Random, *, fault: str = "none", level: int |
         kept = max(1, len(words) - draw.randint(1, 3))
         return Talk(question.text, " ".join(words[:kept]) + " the", question.task, max(2, level - 1), complexity, 1, 2)
     return Talk(question.text, told, question.task, level, complexity, 3 if level == 2 else 5, 4 if level == 2 else 5)
-
-
-def questions_levels() -> tuple[int, ...]:
-    return (0, 1, 2, 3, 5)
 
 
 def elsewhere(task: str, draw: random.Random) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from tamis.tiny.questions import DIFFICULTIES
 from tamis.tiny.world import Scene
 
 TYPES = ("badge", "magnet", "sticker", "tile")
 MATERIALS = ("wood", "steel", "felt", "clay", "glass")
 ORIGINS = ("italy", "japan", "peru", "norway")
-DIFFICULTIES = (0, 1, 2, 3, 5)
 
 
 def product(scene: Scene, draw: random.Random) -> dict[str, Any]:

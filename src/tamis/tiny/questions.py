@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tamis.tiny.captions import named, relation
 from tamis.tiny.world import ATTRIBUTES, COLOURS, PATTERNS, PLACES, SHAPES, SIZES, STYLES, Scene, other
 
+DIFFICULTIES = (0, 1, 2, 3, 5)  # how much must be seen and put together
 NUMBERS = ("one", "two", "three")
 RELATIONS = ("left of", "right of", "above", "below")
 
@@ -31,7 +32,7 @@ class Question:
     answer: str
     wrong: tuple[str, ...]  # every other value it could have been
     task: str  # the sub-task, by MMBench's label
-    difficulty: int  # 0, 1, 2, 3 or 5: how much must be seen and put together
+    difficulty: int
 
     def options(self, draw: random.Random, count: int = 4, among: str | None = None) -> list[str]:
         """The answer and wrong ones in an order of chance; `among` is a wrong one that must be there."""
@@ -48,12 +49,12 @@ def about_attribute(attribute: str, value: str, draw: random.Random) -> Question
     return Question(draw.choice(ASKED[attribute]), value, wrong, task, 1 if attribute == "pattern" else 0)
 
 
-def ask(scene: Scene, draw: random.Random, *, difficulty: int | None = None) -> Question:
-    """A question that the scene answers, of a given difficulty or any."""
+def ask(scene: Scene, draw: random.Random) -> Question:
+    """A question that the scene answers."""
     makers = _SINGLE if len(scene.things) == 1 else _SEVERAL
     while True:
         question = draw.choice(makers)(scene, draw)
-        if question is not None and difficulty in (None, question.difficulty):
+        if question is not None:
             return question
 
 

@@ -8,25 +8,15 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
-Shape = Literal["circle", "square", "triangle", "diamond", "star", "cross", "ring", "heart", "moon", "arrow"]
-Colour = Literal["red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink"]
-Pattern = Literal["plain", "striped", "dotted", "checked"]
-Ground = Literal["white", "black", "grey", "tan", "mint", "navy"]
-Size = Literal["small", "large"]
-Style = Literal["photo", "drawing"]
-Place = Literal["left", "right", "top", "bottom", "middle"]
-Defect = Literal["none", "blur", "noise", "clutter", "dark", "bright", "occlusion"]
-
-SHAPES: tuple[str, ...] = get_args(Shape)
-COLOURS: tuple[str, ...] = get_args(Colour)
-PATTERNS: tuple[str, ...] = get_args(Pattern)
-GROUNDS: tuple[str, ...] = get_args(Ground)
-SIZES: tuple[str, ...] = get_args(Size)
-STYLES: tuple[str, ...] = get_args(Style)
-PLACES: tuple[str, ...] = get_args(Place)
-DEFECTS: tuple[str, ...] = get_args(Defect)
+SHAPES: tuple[str, ...] = ("circle", "square", "triangle", "diamond", "star", "cross", "ring", "heart", "moon", "arrow")
+COLOURS: tuple[str, ...] = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
+PATTERNS: tuple[str, ...] = ("plain", "striped", "dotted", "checked")
+GROUNDS: tuple[str, ...] = ("white", "black", "grey", "tan", "mint", "navy")
+SIZES: tuple[str, ...] = ("small", "large")
+STYLES: tuple[str, ...] = ("photo", "drawing")
+PLACES: tuple[str, ...] = ("left", "right", "top", "bottom", "middle")
+DEFECTS: tuple[str, ...] = ("none", "blur", "noise", "clutter", "dark", "bright", "occlusion")
 
 # The attributes by which a kind is known and a generated picture is graded.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ import string
 from typing import Any
 
 from tamis.tiny import questions
-from tamis.tiny.conversations import VAGUE, general_caption, questions_levels
+from tamis.tiny.conversations import VAGUE, general_caption
 from tamis.tiny.datasets.pool_rows import Drawn, Source, truths
 from tamis.tiny.questions import Question
 
@@ -21,7 +21,7 @@ def _asked(drawn: Drawn, choices: int = 2) -> tuple[Question, str, dict[str, Any
         question = questions.ask(drawn.told, drawn.draw)
         if len(question.wrong) >= choices - 1 and not drawn.answers_rightly(question.text):
             break
-    complexity = 1 + questions_levels().index(question.difficulty)
+    complexity = 1 + questions.DIFFICULTIES.index(question.difficulty)
     if drawn.fault == "vague text":
         return question, drawn.draw.choice(VAGUE), truths(drawn, question.task, 1, complexity, 2, 1)
     answer = drawn.draw.choice(question.wrong) if drawn.fault == "wrong answer" else question.answer

@@ -9,7 +9,8 @@ from pathlib import Path
 from tamis.tiny.datasets import products_files, writing
 from tamis.tiny.datasets.products_files import Product
 from tamis.tiny.datasets.writing import Rows, Table
-from tamis.tiny.products import DIFFICULTIES, product, questions
+from tamis.tiny.products import product, questions
+from tamis.tiny.questions import DIFFICULTIES
 from tamis.tiny.world import SEEDS, Scene, scene
 
 PRODUCTS = 320

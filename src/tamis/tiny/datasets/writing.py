@@ -38,7 +38,7 @@ def write(folder: Path, *, title: str, about: str, tasks: list[str], tables: dic
         "license": "cc0-1.0",
         "language": "en",
         "task_categories": tasks,
-        "tags": ["synthetic"],
+        "tags": ["tamis", "synthetic"],  # without the first, publishing over it would be refused
         "size_categories": [_size(sum(len(rows) for table in tables.values() for rows in table.splits.values()))],
         "configs": [
             {

@@ -19,7 +19,7 @@ ABOUT: dict[str, dict[str, Any]] = {
         "loading": "from transformers import CLIPModel, CLIPProcessor\n\n"
         'model = CLIPModel.from_pretrained("{repo_id}")\n'
         'processor = CLIPProcessor.from_pretrained("{repo_id}")',
-        "made": "Contrastively on captions, four in ten of them naming all there is, with heads on the image's patches "
+        "made": "Contrastively on captions, three in ten naming all there is, with heads on the image's patches "
         "that learn which shape, colour and pattern each patch shows; the heads are not part of the model.",
     },
     "detector": {
@@ -81,7 +81,7 @@ ABOUT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def card(name: str, repo_id: str, skills: list[Skill], *, device: str) -> Card:
+def card(name: str, repo_id: str, skills: list[Skill], *, trained: str) -> Card:
     about = ABOUT[name]
     short = [skill.name for skill in skills if not skill.reached]
     header = ["skill", "measured", "wanted", "what it means"]
@@ -106,16 +106,19 @@ def card(name: str, repo_id: str, skills: list[Skill], *, device: str) -> Card:
             "seeds": f"from {world.SEEDS['test'].start:,}",
             "short": Markdown(f"Falls short of what was wanted: {', '.join(map(cards.code, short))}." if short else ""),
             "made": Markdown(about["made"]),
-            "device": Markdown(device),
+            "trained": Markdown(trained),
             "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
         },
     )
 
 
-def write(folder: Path, name: str, skills: list[Skill], sheet: bytes, *, device: str) -> None:
-    """Into the packaged folder: the card, the numbers behind it, and the sheet."""
+def write(folder: Path, name: str, skills: list[Skill], sheet: bytes, *, trained: str) -> None:
+    """Into the packaged folder: the sheet, the numbers and, last, the card: with it the folder counts as whole.
+
+    `trained`: by what, on what and how long.
+    """
     from tamis.run import write_json
 
-    (folder / "README.md").write_text(card(name, f"tiny/{name}", skills, device=device).render(), encoding="utf-8")
     (folder / "sheet.jpg").write_bytes(sheet)
     write_json(folder / "skills.json", {skill.name: skill.row() for skill in skills})
+    (folder / "README.md").write_text(card(name, f"tiny/{name}", skills, trained=trained).render(), encoding="utf-8")

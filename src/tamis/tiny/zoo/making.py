@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tamis.config import ConfigError
 from tamis.tiny.zoo import loop, packaging
-from tamis.tiny.zoo.tokenizers import Tokenizers, kept
+from tamis.tiny.zoo.tokenizers import kept
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,27 +41,21 @@ class Workshop:
     init_from: Start = "scratch"
     steps: int | None = None  # fewer than a lesson has: to try the way, not to get a model
     say: Callable[[str], None] = print
-    _made: dict[str, Any] = field(default_factory=dict)
 
     def make(self, name: str) -> None:
         """Trains the model, going on where a killed run stopped, and packages it."""
         model = self._trained(name)
-        if name == "sd":
-            packaging.save(name, model, self.tokenizers.clip, self.weights / name, autoencoder=self._autoencoder())
-        else:
-            packaging.save(name, model, self._tokenizer(name), self.weights / name)
-        self._made.pop(name, None)  # packaging rounded its weights: who begins from it reads the package
-
-    @property
-    def tokenizers(self) -> Tokenizers:
-        if "tokenizers" not in self._made:
-            self.state.mkdir(parents=True, exist_ok=True)
-            self._made["tokenizers"] = kept(self.state)
-        return self._made["tokenizers"]
+        parts = {"autoencoder": self._autoencoder} if name == "sd" else {}
+        packaging.save(name, model, self._tokenizer(name), self.weights / name, **parts)
 
     def _tokenizer(self, name: str) -> Any:
-        family = {"clip": "clip", "detector": "clip", "blip-vqa": "bert", "llm": "language", "vlm": "language"}
-        return getattr(self.tokenizers, family[name])
+        """Who begins with trained weights must read with the words that they were trained on."""
+        from transformers import AutoTokenizer
+
+        elder = {"detector": "clip", "sd": "clip", "vlm": "llm"}.get(name, name)
+        if elder != name or self.init_from == "packaged":
+            return AutoTokenizer.from_pretrained(self.weights / elder)
+        return kept(self.state, {"clip": "clip", "blip-vqa": "bert", "llm": "language"}[name])
 
     def _trained(self, name: str) -> nn.Module:
         lesson = self._lesson(name)
@@ -83,35 +78,35 @@ class Workshop:
         from tamis.tiny.zoo.vision_language import VisionLanguageLesson
 
         if name == "clip":
-            return ClipLesson(self.tokenizers.clip)
+            return ClipLesson(self._tokenizer(name))
         if name == "llm":
-            return LanguageLesson(self.tokenizers.language)
+            return LanguageLesson(self._tokenizer(name))
         clip = self._packaged("clip", name)
         if name == "detector":
-            return DetectorLesson(self.tokenizers.clip, clip)
+            return DetectorLesson(self._tokenizer(name), clip)
         if name == "blip-vqa":
-            return AnsweringLesson(self.tokenizers.bert, clip)
+            return AnsweringLesson(self._tokenizer(name), clip)
         if name == "vlm":
-            return VisionLanguageLesson(self.tokenizers.language, clip, self._packaged("llm", name))
-        return DiffusionLesson(self.tokenizers.clip, self.state, self._autoencoder(), clip)
+            llm = self._packaged("llm", name)
+            return VisionLanguageLesson(self._tokenizer(name), clip, llm)
+        return DiffusionLesson(self._tokenizer(name), self.state, self._autoencoder, clip)
 
+    @cached_property
     def _autoencoder(self) -> Any:
         """Trained like the rest, but part of tiny/sd and not published alone."""
-        if "autoencoder" not in self._made:
-            import torch
+        import torch
 
-            from tamis.tiny.zoo.autoencoder import AutoencoderLesson
-            from tamis.tiny.zoo.diffusion import latent_spread
+        from tamis.tiny.zoo.autoencoder import AutoencoderLesson
+        from tamis.tiny.zoo.diffusion import latent_spread
 
-            lesson = AutoencoderLesson()
-            model = lesson.model()
-            if self.init_from == "packaged":
-                model.load_state_dict(self._pipeline().vae.state_dict())
-            model = self._train(lesson, model)
-            with torch.inference_mode():
-                model.register_to_config(scaling_factor=round(1 / latent_spread(model), 4))
-            self._made["autoencoder"] = model
-        return self._made["autoencoder"]
+        lesson = AutoencoderLesson()
+        model = lesson.model()
+        if self.init_from == "packaged":
+            model.load_state_dict(self._pipeline().vae.state_dict())
+        model = self._train(lesson, model)
+        with torch.inference_mode():
+            model.register_to_config(scaling_factor=round(1 / latent_spread(model), 4))
+        return model
 
     def _packaged(self, name: str, wanted_by: str) -> Any:
         """A model that another begins as, from its package."""
@@ -129,18 +124,15 @@ class Workshop:
         return StableDiffusionPipeline.from_pretrained(self.weights / "sd")
 
     def _begin_as_packaged(self, name: str, model: Any) -> None:
+        import torch
+
         if name == "sd":
             pipeline = self._pipeline()
             model["unet"].load_state_dict(pipeline.unet.state_dict())
             model["text"].load_state_dict(pipeline.text_encoder.state_dict())
             return
-        from safetensors.torch import load_file
-
-        missing, unknown = model.load_state_dict(load_file(self.weights / name / "model.safetensors"), strict=False)
-        lost = [
-            name
-            for name in missing
-            if not name.startswith("heads.") and "lm_head" not in name and "decoder." not in name
-        ]
+        packaged = type(model).from_pretrained(self.weights / name, dtype=torch.float32)
+        missing, unknown = model.load_state_dict(packaged.state_dict(), strict=False)
+        lost = [key for key in missing if not key.startswith("heads.")]  # part of CLIP's teaching, not of the package
         if lost or unknown:
             raise ValueError(f"{name}: the packaged weights have another shape ({', '.join([*lost, *unknown])})")

@@ -46,8 +46,7 @@ def save(name: str, model: nn.Module, tokenizer: Any, folder: Path, **parts: Any
 def _clip(model: Any, tokenizer: Any, folder: Path) -> None:
     from transformers import CLIPImageProcessor, CLIPProcessor
 
-    if hasattr(model, "heads"):
-        del model.heads
+    del model.heads
     _transformers(model, folder)
     CLIPProcessor(CLIPImageProcessor(size=SIZE, do_center_crop=False, **LOOK), tokenizer).save_pretrained(folder)
 

@@ -60,7 +60,7 @@ def rank(
 
 
 def scenes(count: int, *, start: int = 0, **how: Any) -> list[Scene]:
-    """From the seeds kept for measuring, or from the zoo's own validation seeds while something is being tried."""
+    """From the seeds kept for measuring; numbers share none where their starts are further apart than their counts."""
     first = world.SEEDS["test"].start + start
     return [world.scene(seed, **how) for seed in range(first, first + count)]
 

@@ -11,7 +11,7 @@ from tamis.tiny import captions, critiques, questions, world
 from tamis.tiny.questions import Question
 from tamis.tiny.world import Scene
 from tamis.tiny.zoo import exercises
-from tamis.tiny.zoo.exercises import LEVELS, SCORES, Draw, ask
+from tamis.tiny.zoo.exercises import LEVELS, SCORES, ask
 from tamis.tiny.zoo.looking import quality_level
 from tamis.tiny.zoo.skill import Skill, batches, picture, rank, scenes, share
 
@@ -61,7 +61,7 @@ def _chosen(decide: Any, shown: list[Scene], *, blind: bool = False) -> list[boo
     return right
 
 
-def _four(scene: Scene, draw: Draw) -> Question:
+def _four(scene: Scene, draw: random.Random) -> Question:
     while True:
         question = questions.ask(scene, draw)
         if len(question.wrong) >= 3:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tamis.prompts.scale import SUBTASKS
-from tamis.tiny import kinds, questions, world
+from tamis.tiny import articles, kinds, questions, world
 from tamis.tiny.zoo import exercises
 from tamis.tiny.zoo.exercises import LEVELS, Draw, ask
 from tamis.tiny.zoo.skill import Skill, batches, rank, share
@@ -37,8 +37,8 @@ def _quizzes(write: Callable[[list[str]], list[str]], draw: Draw, count: int) ->
         category = draw.choice(kinds.CATEGORIES)
         lookalikes = []
         if alike:
-            lookalikes = [{"topic": other, "article": exercises.articles.article(other, category, alike, draw)}]
-        article = exercises.articles.article(word, category, look, draw)
+            lookalikes = [{"topic": other, "article": articles.article(other, category, alike, draw)}]
+        article = articles.article(word, category, look, draw)
         variables = {"topic": word, "article": article, "lookalikes": lookalikes, "count": 4, "options": 4}
         asked.append((look, alike, ask("quiz/write", **variables)))
     replies = write([prompt for _, _, prompt in asked])
@@ -94,7 +94,7 @@ def _other_texts(write: Callable[[list[str]], list[str]], draw: Draw, count: int
 def _ratings(decide: Any, draw: Draw, count: int) -> list[Skill]:
     skills = []
     for name in ("informativeness", "complexity", "completeness"):
-        talks = [exercises._talk(draw) for _ in range(count)]
+        talks = [exercises.rated_talk(draw) for _ in range(count)]
         found = [_level(decide, ask(f"scale/{name}", conversation=talk.text)) for talk in talks]
         levels = [getattr(talk, name) for talk in talks]
         skills.append(rank(name, "rank correlation of the expected level with the known one", found, levels, least=0.8))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,31 +17,17 @@ if TYPE_CHECKING:
 LONGEST_CAPTION = 32  # tokens
 
 
-@dataclass(frozen=True)
-class Tokenizers:
-    clip: CLIPTokenizer
-    bert: BertTokenizer
-    language: Qwen2Tokenizer
+def kept(folder: Path, family: str) -> CLIPTokenizer | BertTokenizer | Qwen2Tokenizer:
+    """That of a training that has begun, else a new one: a checkpoint is worth nothing with other words' numbers."""
+    from transformers import AutoTokenizer
 
-
-def kept(folder: Path) -> Tokenizers:
-    """Those of a training that has begun, else new ones: a checkpoint is worth nothing with other words' numbers."""
-    from transformers import BertTokenizer, CLIPTokenizer, Qwen2Tokenizer
-
-    makers = {
-        "clip": (CLIPTokenizer, clip_tokenizer),
-        "bert": (BertTokenizer, bert_tokenizer),
-        "language": (Qwen2Tokenizer, language_tokenizer),
-    }
-    found = {}
-    for name, (family, make) in makers.items():
-        path = folder / "tokenizers" / name
-        if not path.exists():
-            fresh = path.with_name(f".{name}.new")
-            make().save_pretrained(fresh)
-            fresh.rename(path)
-        found[name] = family.from_pretrained(path)
-    return Tokenizers(**found)
+    path = folder / "tokenizers" / family
+    if not path.exists():
+        make = {"clip": clip_tokenizer, "bert": bert_tokenizer, "language": language_tokenizer}[family]
+        fresh = path.with_name(f".{family}.new")
+        make().save_pretrained(fresh)
+        fresh.rename(path)
+    return AutoTokenizer.from_pretrained(path)
 
 
 def clip_tokenizer() -> CLIPTokenizer:

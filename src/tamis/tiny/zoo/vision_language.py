@@ -2,7 +2,7 @@
 
 First the projector learns to say each patch in the language's own words: a patch of a red striped star becomes the sum
 of those three words' embeddings. What the language model has learnt about scenes that are told then holds for scenes
-that are shown; without this step it looks past the pictures for an hour.
+that are shown; without this step no attribute was read above chance after 1,300 steps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PAIRED_EVERY = 8  # of so many batches one shows two pictures a row
 
 class VisionLanguageLesson:
     name = "vlm"
-    steps = 4200
+    steps = 5000
     average = None
     learning_rate = 1.5e-3
     pictures, length = 16, 256
