@@ -64,8 +64,9 @@ ABOUT: dict[str, dict[str, Any]] = {
         'question = {{"type": "choice", "instructions": "look: what colour is it?", '
         '"criteria": {{"red": None, "blue": None}}}}\n'
         'decide({{"state": "<image-0>", "assets": {{"<image-0>": image}}, "questions": {{"colour": question}}}})',
-        "made": "Its vision tower begins as tiny/clip's and its language model as tiny/llm's; about nine exercises a "
-        "scene, each seeing the scene and not the others. Two scenes are the state {\"A\": ..., \"B\": ...}.",
+        "made": "Its vision tower is tiny/clip's, kept as it was, and its language model begins as tiny/llm's. First "
+        "the projector learns to say each patch in the language's own words, then all is taught: about nine exercises "
+        "a scene, each seeing the scene and not the others. Two scenes are the state {\"A\": ..., \"B\": ...}.",
     },
     "sd": {
         "pipeline_tag": "text-to-image",

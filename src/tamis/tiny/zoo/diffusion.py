@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 SCENES = 24_000  # drawn and encoded once
-RARE = 12  # of so many scenes with an under-trained shape one is kept
+RARE = 4  # of so many scenes with an under-trained shape one is kept
 CHANNELS = 4
 
 
@@ -73,10 +74,13 @@ class DiffusionLesson:
         return torch.nn.ModuleDict({"unet": unet, "text": text})
 
     def latents(self) -> torch.Tensor:
-        """The scenes' latents, scaled to unit variance; encoded once and kept in the folder."""
+        """The scenes' latents, scaled to unit variance; encoded once and kept in the folder, named by what they are."""
         import torch
 
-        path = self.folder / "latents.pt"
+        digest = hashlib.sha256(repr(self.scenes).encode())
+        for values in self.autoencoder.state_dict().values():
+            digest.update(values.cpu().numpy().tobytes())
+        path = self.folder / f"latents-{digest.hexdigest()[:16]}.pt"
         if not path.exists():
             device = next(self.autoencoder.parameters()).device
             encoded = []

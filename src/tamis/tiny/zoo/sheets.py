@@ -54,7 +54,7 @@ def _clip(folder: Path) -> bytes:
     for row, scores in enumerate(similarity):
         best = int(scores.argmax())
         notes.append([(f"{scores[best]:.2f} {texts[best]}", GOOD if texts[best] == texts[row] else BAD)])
-    return _tiles(pictures, notes)
+    return tiles(pictures, notes)
 
 
 def _detector(folder: Path) -> bytes:
@@ -75,7 +75,7 @@ def _detector(folder: Path) -> bytes:
             said.append((f"{one['score']:.2f} {shape}", colour))
         pictures.append(image)
         notes.append(said)
-    return _tiles(pictures, notes)
+    return tiles(pictures, notes)
 
 
 def _answers(folder: Path) -> bytes:
@@ -97,7 +97,7 @@ def _answers(folder: Path) -> bytes:
         for one, reply in zip(asked, replies, strict=True):
             said += [(one.text, NEUTRAL), (reply, GOOD if reply == one.answer else BAD)]
         notes.append(said)
-    return _tiles(pictures, notes)
+    return tiles(pictures, notes)
 
 
 def _drawn(folder: Path) -> bytes:
@@ -116,7 +116,7 @@ def _drawn(folder: Path) -> bytes:
         }
         said = ", ".join(f"{name}: {value or 'unsure'}" for name, value in wrong.items())
         notes.append([(prompt, NEUTRAL), (said or "as asked", BAD if wrong else GOOD)])
-    return _tiles(pictures, notes, columns=8)
+    return tiles(pictures, notes, columns=8)
 
 
 def _described(folder: Path) -> bytes:
@@ -131,7 +131,7 @@ def _described(folder: Path) -> bytes:
         [(text, GOOD if text == captions.caption(scene) else BAD), (critique.replace("#", ""), NEUTRAL)]
         for scene, text, critique in zip(shown, told, critiques, strict=True)
     ]
-    return _tiles([picture(scene) for scene in shown], notes, lines=9)
+    return tiles([picture(scene) for scene in shown], notes, lines=9)
 
 
 def _quizzes(folder: Path) -> bytes:
@@ -144,10 +144,10 @@ def _quizzes(folder: Path) -> bytes:
         [(one.prompt, NEUTRAL), (reply, NEUTRAL)]
         for one, reply in zip(asked, write([one.prompt for one in asked]), strict=True)
     ]
-    return _tiles([None] * len(notes), notes, columns=2, lines=24, width=520)
+    return tiles([None] * len(notes), notes, columns=2, lines=24, width=520)
 
 
-def _tiles(
+def tiles(
     pictures: Sequence[Image.Image | None],
     notes: Sequence[Sequence[Note]],
     *,

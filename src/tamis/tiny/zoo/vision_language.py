@@ -1,4 +1,4 @@
-"""tiny/vlm: a LLaVA whose eyes begin as tiny/clip's and whose language begins as tiny/llm's.
+"""tiny/vlm: a LLaVA whose eyes are tiny/clip's and whose language begins as tiny/llm's.
 
 First the projector learns to say each patch in the language's own words: a patch of a red striped star becomes the sum
 of those three words' embeddings. What the language model has learnt about scenes that are told then holds for scenes
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from transformers import Qwen2Tokenizer
 
 SEEN = sight.SIDE_PATCHES**2  # tokens a picture
+TOLD = ("colour", "pattern", "shape", "size", "place")  # of a thing, in the words of its patches
+SHARP = 5.0  # how much nearer the right word must be
 PAIRED_EVERY = 8  # of so many batches one shows two pictures a row
 
 
@@ -36,7 +38,7 @@ class VisionLanguageLesson:
     average = None
     learning_rate = 1.5e-3
     pictures, length = 16, 256
-    spoken = 0.1  # of the steps are that first one
+    spoken = 0.15  # of the steps are that first one
     blind_rows = 1  # without a picture: letters kept in practice, and knowing that one cannot tell
 
     def __init__(self, tokenizer: Qwen2Tokenizer, clip: Any | None, llm: Any | None) -> None:
@@ -62,6 +64,8 @@ class VisionLanguageLesson:
         )
         if self.clip is not None:
             model.model.vision_tower.load_state_dict(self.clip.vision_model.state_dict())
+        # Trained along, the eyes lose the shapes they know before the projector and the language can say them.
+        model.model.vision_tower.requires_grad_(False)
         if self.llm is not None:
             model.model.language_model.load_state_dict(self.llm.model.state_dict())
         return model
@@ -120,20 +124,34 @@ class VisionLanguageLesson:
 def patch_words(scene: Scene) -> list[list[str]]:
     """For each patch the words of the thing it shows, or of the ground; as the tokenizer writes them after a space."""
     ground = ["ground", scene.ground, scene.style] + ([] if scene.defect == "none" else [DEFECT_WORDS[scene.defect]])
-    things = [[thing.colour, thing.pattern, thing.shape, thing.size, thing.place] for thing in scene.things]
+    things = [[getattr(thing, name) for name in TOLD] for thing in scene.things]
     return [[f"Ġ{word}" for word in (things[owner] if owner >= 0 else ground)] for owner in sight.owners(scene)]
 
 
 def _spoken_loss(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
-    """How far each patch, as the projector puts it, is from its words; the language itself stays as it is."""
+    """How far each patch, as the projector puts it, is from its words, and whether it is nearest to the right ones.
+
+    Ground covers most of a picture, and colour most of what is left: patches of things count as much as the ground's,
+    and each attribute is asked for by itself. By distance alone, shapes and patterns were still at chance when 95 % of
+    the words were explained.
+    """
     import torch
+    from torch.nn.functional import cross_entropy
 
     embeddings = model.get_input_embeddings().weight.detach()
     words = batch["words"]
     wanted = (embeddings[words] * (words > 0)[..., None]).sum(dim=2)
     found = torch.stack(list(model.model.get_image_features(batch["pixel_values"]).pooler_output))
-    loss = (found - wanted).square().mean() / wanted.var()
-    return loss, {"unexplained": loss.item()}
+    apart = (found - wanted).square().mean(dim=-1) / wanted.var()
+    things = words[..., len(TOLD) - 1] > 0  # a ground has fewer words
+    loss, named = apart[things].mean() + apart[~things].mean(), []
+    for index in range(len(TOLD)):
+        values, right = words[things][:, index].unique(return_inverse=True)
+        near = SHARP * found[things] @ embeddings[values].T
+        loss = loss + cross_entropy(near, right) / len(TOLD)
+        named.append((near.argmax(dim=-1) == right).float().mean().item())
+    figures = {"unexplained": apart.mean().item()}
+    return loss, figures | dict(zip(TOLD, named, strict=True))
 
 
 def _scene(seed: int, draw: Draw) -> Scene:
