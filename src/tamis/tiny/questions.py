@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tamis.tiny.captions import named, relation
@@ -51,11 +52,23 @@ def about_attribute(attribute: str, value: str, draw: random.Random) -> Question
 
 def ask(scene: Scene, draw: random.Random) -> Question:
     """A question that the scene answers."""
-    makers = _SINGLE if len(scene.things) == 1 else _SEVERAL
-    while True:
+    return _first(_SINGLE if len(scene.things) == 1 else _SEVERAL, scene, draw)
+
+
+def tell_apart(scene: Scene, draw: random.Random) -> Question:
+    """A question that only who tells several things apart can answer; any other about a single one."""
+    return _first(_SINGLE if len(scene.things) == 1 else _APART, scene, draw)
+
+
+def _first(
+    makers: Sequence[Callable[[Scene, random.Random], Question | None]], scene: Scene, draw: random.Random
+) -> Question:
+    """Of the makers by chance: not every scene can be asked everything, but any for its ground."""
+    for _ in range(100):
         question = draw.choice(makers)(scene, draw)
         if question is not None:
             return question
+    return _ground(scene, draw)
 
 
 def _attribute(scene: Scene, draw: random.Random) -> Question:
@@ -185,3 +198,4 @@ _SEVERAL = (
     _neighbour,
     _pattern_of,
 )
+_APART = (_unique_named_attribute, _shape_of, _pattern_of, _relation, _relation, _neighbour)

@@ -1,4 +1,4 @@
-"""tiny/blip-vqa: BLIP answering in a word; its eyes begin as tiny/clip's."""
+"""tiny/blip-vqa: BLIP answering in a word; its eyes are tiny/clip's."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class AnsweringLesson:
         if self.clip is not None:
             scenes = [world.scene(seed, things=(1, 2, 3)) for seed in world.SEEDS["train"][:64]]
             _copy_eyes(self.clip.vision_model, model.vision_model, scenes)
+        model.vision_model.requires_grad_(False)  # as in tiny/vlm: trained along, they lose the shapes they know
         return model
 
     def batch(self, step: int) -> dict[str, Any]:
@@ -122,8 +123,8 @@ def _copy_eyes(clip: Any, blip: Any, scenes: list[world.Scene]) -> None:
         "embeddings.patch_embedding.weight": folded(patches.permute(1, 2, 3, 0), others).permute(3, 0, 1, 2),
         "embeddings.patch_embedding.bias": torch.zeros(len(patches)),
         "embeddings.position_embedding": (folded(positions, deviations) + shift)[None],
-        "post_layernorm.weight": own["post_layernorm.weight"],
-        "post_layernorm.bias": own["post_layernorm.bias"],
+        "post_layernorm.weight": torch.ones_like(scale),  # CLIP's is for its summary alone, BLIP's for all patches
+        "post_layernorm.bias": torch.zeros_like(shift),
     }
     for layer in range(VISION["num_hidden_layers"]):
         old, new = f"encoder.layers.{layer}.", f"encoder.layers.{layer}."

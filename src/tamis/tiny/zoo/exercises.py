@@ -181,7 +181,7 @@ def multimodal_rating(draw: Draw) -> Exercise:
     shown = _scene(draw) if name == "relevance" and draw.random() < 0.5 else scene
     levels = {
         "clarity": told.clarity,
-        "relevance": relevance(told, scene, shown),
+        "relevance": relevance(told, shown),
         "task_rarity": conversations.RARITY[told.task],
     }
     asked = ask(
@@ -193,15 +193,15 @@ def multimodal_rating(draw: Draw) -> Exercise:
     return typed(asked, LEVELS, levels[name] - 1)
 
 
-def relevance(told: conversations.Talk, scene: world.Scene, shown: world.Scene) -> int:
-    """5 for a talk about the scene that is shown, less for each of its words that the shown scene's caption lacks."""
-    if shown is scene:
-        return 5 if told.informativeness > 1 else 2
-    known = set(caption(shown).split())
-    words = {word.strip(".,?") for word in told.text.split()}
-    claims = words & set(world.SHAPES + world.COLOURS + world.PATTERNS + world.GROUNDS + world.STYLES)
-    missing = len(claims - known)
-    return max(1, 4 - missing)
+def relevance(told: conversations.Talk, shown: world.Scene) -> int:
+    """5 where the captions bear out all that is said, less for each word that they deny; who says nothing gets a 2."""
+    if told.informativeness == 1:
+        return 2
+    said = {word.strip(".,?") for word in told.text.split()} - set(world.STYLES)  # "a photo or a drawing?" claims none
+    said |= {word.strip(".,?") for word in told.answer.split()}
+    claims = said & set(world.SHAPES + world.COLOURS + world.PATTERNS + world.GROUNDS + world.STYLES)
+    missing = len(claims - set(caption(shown).replace(",", "").split()))
+    return max(1, 4 - missing) if missing else 5
 
 
 def guess(draw: Draw) -> Exercise:
@@ -218,12 +218,12 @@ EXERCISES: dict[Callable[[Draw], Exercise], float] = {
     reading_yes_no: 2.0,
     quiz: 4.0,
     quiz_repair: 0.7,
-    class_prompts: 1.5,
+    class_prompts: 2.0,
     product_questions: 1.5,
-    product_answer: 1.0,
+    product_answer: 2.0,
     text_rating: 2.0,
     task: 1.5,
-    multimodal_rating: 2.5,
+    multimodal_rating: 3.0,
     guess: 0.7,
 }
 

@@ -47,7 +47,7 @@ def words_alike(embeddings: torch.Tensor, tokenizer: Any) -> None:
 
 class LanguageLesson:
     name = "llm"
-    steps = 3400
+    steps = 5000
     average = None
     learning_rate = 2.5e-3
     rows, length = 8, 448

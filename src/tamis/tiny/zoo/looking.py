@@ -25,6 +25,14 @@ def choice(scene: Scene, draw: random.Random) -> Exercise:
     return multiple_choice(questions.ask(scene, draw), draw)
 
 
+def apart(scene: Scene, draw: random.Random) -> Exercise:
+    """Which of several things has what, and where one is from another: learnt last, so asked more often."""
+    question = questions.tell_apart(scene, draw)
+    if draw.random() < 0.3:
+        return Exercise(ask("product_vqa/answer", question=question.text), question.answer)
+    return multiple_choice(question, draw)
+
+
 def word(scene: Scene, draw: random.Random) -> Exercise:
     question = questions.ask(scene, draw)
     return Exercise(ask("product_vqa/answer", question=question.text), question.answer)
@@ -107,6 +115,7 @@ def _scored(scene: Scene, draw: random.Random) -> int:
 
 EXERCISES: dict[Callable[[Scene, random.Random], Exercise], float] = {
     choice: 6.0,
+    apart: 4.0,
     word: 2.0,
     respected: 2.5,
     of_a_class: 2.0,

@@ -54,10 +54,11 @@ def _clip(folder: Path) -> bytes:
     for row, scores in enumerate(similarity):
         best = int(scores.argmax())
         notes.append([(f"{scores[best]:.2f} {texts[best]}", GOOD if texts[best] == texts[row] else BAD)])
-    return tiles(pictures, notes)
+    return _tiles(pictures, notes)
 
 
 def _detector(folder: Path) -> bytes:
+    """The surest box of each shape that is found at all."""
     from PIL import ImageDraw
 
     pictures, notes = [], []
@@ -68,14 +69,15 @@ def _detector(folder: Path) -> bytes:
         brush = ImageDraw.Draw(image)
         true = {thing.shape for thing in scene.things}
         said: list[Note] = []
-        for one in sorted(found, key=lambda one: -one["score"])[:4]:
+        best = {one["label"]: one for one in sorted(found, key=lambda one: one["score"])}
+        for one in sorted(best.values(), key=lambda one: -one["score"])[:4]:
             shape = one["label"].removeprefix("a ")
             colour = GOOD if shape in true else BAD
             brush.rectangle([part * TILE / world.SIDE for part in one["box"]], outline=colour, width=2)
             said.append((f"{one['score']:.2f} {shape}", colour))
         pictures.append(image)
         notes.append(said)
-    return tiles(pictures, notes)
+    return _tiles(pictures, notes)
 
 
 def _answers(folder: Path) -> bytes:
@@ -97,7 +99,7 @@ def _answers(folder: Path) -> bytes:
         for one, reply in zip(asked, replies, strict=True):
             said += [(one.text, NEUTRAL), (reply, GOOD if reply == one.answer else BAD)]
         notes.append(said)
-    return tiles(pictures, notes)
+    return _tiles(pictures, notes)
 
 
 def _drawn(folder: Path) -> bytes:
@@ -116,7 +118,7 @@ def _drawn(folder: Path) -> bytes:
         }
         said = ", ".join(f"{name}: {value or 'unsure'}" for name, value in wrong.items())
         notes.append([(prompt, NEUTRAL), (said or "as asked", BAD if wrong else GOOD)])
-    return tiles(pictures, notes, columns=8)
+    return _tiles(pictures, notes, columns=8)
 
 
 def _described(folder: Path) -> bytes:
@@ -131,7 +133,7 @@ def _described(folder: Path) -> bytes:
         [(text, GOOD if text == captions.caption(scene) else BAD), (critique.replace("#", ""), NEUTRAL)]
         for scene, text, critique in zip(shown, told, critiques, strict=True)
     ]
-    return tiles([picture(scene) for scene in shown], notes, lines=9)
+    return _tiles([picture(scene) for scene in shown], notes, lines=9)
 
 
 def _quizzes(folder: Path) -> bytes:
@@ -144,10 +146,10 @@ def _quizzes(folder: Path) -> bytes:
         [(one.prompt, NEUTRAL), (reply, NEUTRAL)]
         for one, reply in zip(asked, write([one.prompt for one in asked]), strict=True)
     ]
-    return tiles([None] * len(notes), notes, columns=2, lines=24, width=520)
+    return _tiles([None] * len(notes), notes, columns=2, lines=24, width=520)
 
 
-def tiles(
+def _tiles(
     pictures: Sequence[Image.Image | None],
     notes: Sequence[Sequence[Note]],
     *,

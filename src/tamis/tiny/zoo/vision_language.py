@@ -156,7 +156,7 @@ def _spoken_loss(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[
 
 def _scene(seed: int, draw: Draw) -> Scene:
     defects = ("none",) if draw.random() < 0.6 else world.DEFECTS[1:]
-    return world.scene(seed, things=(1, 1, 1, 2, 3), defects=defects)
+    return world.scene(seed, things=(1, 1, 2, 2, 3), defects=defects)
 
 
 def _endless(scene: Scene, draw: Draw) -> Iterator[Exercise]:
