@@ -11,7 +11,7 @@ r"""The small models and datasets of the embedded world: measured, trained, pack
 
 Six models of real classes (CLIP, OWL-ViT, BLIP, a language model, LLaVA, Stable Diffusion) learn a world of drawn
 scenes, so that every other recipe can be run, and its claim measured, on two CPU cores. Claim: each reaches the skills
-that its card lists, on scenes it was not trained on. A few core-hours on a CPU, minutes on a GPU; --only makes one.
+that its card lists, on scenes it was not trained on. About five core-hours on a CPU for all; --only makes one.
 
     accelerate launch --config_file accelerate_configs/cpu.yaml recipes/tiny_zoo.py \
         --config recipes/tiny_zoo.yaml --only clip

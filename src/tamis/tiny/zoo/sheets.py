@@ -99,7 +99,7 @@ def _answers(folder: Path) -> bytes:
         for one, reply in zip(asked, replies, strict=True):
             said += [(one.text, NEUTRAL), (reply, GOOD if reply == one.answer else BAD)]
         notes.append(said)
-    return _tiles(pictures, notes)
+    return _tiles(pictures, notes, lines=6)
 
 
 def _drawn(folder: Path) -> bytes:
@@ -126,7 +126,7 @@ def _described(folder: Path) -> bytes:
 
     model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
     write = describer(model, processor)
-    shown = scenes(18, start=930_000, things=(1, 1, 2), defects=DEFECTS_MOSTLY_NONE)
+    shown = scenes(18, start=930_000, defects=DEFECTS_MOSTLY_NONE)
     told = write(shown, ask("self_reward/caption", wording="short"))
     critiques = write(shown, ask("score_and_explain/explain", wording="short", lowest=1, highest=10))
     notes = [

@@ -26,6 +26,7 @@ def looking(folder: Path, count: int) -> list[Skill]:
     write = describer(model, processor)
     return [
         *_choices(decide, count),
+        _by_words(model, processor, count),
         *_yes_no(decide, count),
         *_captions(write, count),
         *_scores(decide, count),
@@ -44,6 +45,33 @@ def _choices(decide: Any, count: int) -> list[Skill]:
     blind = _chosen(decide, single, blind=True)
     skills.append(share("choice_blind", "the same four options without the picture", blind, most=0.35))
     return skills
+
+
+def _by_words(model: Any, processor: Any, count: int) -> Skill:
+    """No letters: asked in words, the option whose own words are likeliest to be the whole reply."""
+    import torch
+
+    shown = scenes(count, start=500_000, things=(1, 1, 2, 3))
+    draw = random.Random(len(shown))
+    right = []
+    for scene in shown:
+        question = questions.ask(scene, draw)
+        options = question.options(draw)
+        content = [{"type": "image"}, {"type": "text", "text": ask("product_vqa/answer", question=question.text)}]
+        asked = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        texts = [f"{asked}{option}<|end|>" for option in options]
+        inputs = processor(text=texts, images=[picture(scene)] * len(texts), padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            likely = model(**inputs).logits[:, :-1].log_softmax(dim=-1)
+        said = inputs["input_ids"][:, 1:]
+        begins = processor(text=asked, images=[picture(scene)])["input_ids"][0]
+        widths = inputs["attention_mask"].sum(dim=1) - len(
+            begins
+        )  # of the replies, which stand last
+        each = likely.gather(2, said[..., None])[..., 0]
+        totals = [float(one[-width:].sum()) for one, width in zip(each, widths.tolist(), strict=True)]
+        right.append(options[totals.index(max(totals))] == question.answer)
+    return share("choice_by_words", "the same read by how likely each option's own words are, not by letters", right)
 
 
 def _chosen(decide: Any, shown: list[Scene], *, blind: bool = False) -> list[bool]:
