@@ -65,9 +65,7 @@ def _by_words(model: Any, processor: Any, count: int) -> Skill:
             likely = model(**inputs).logits[:, :-1].log_softmax(dim=-1)
         said = inputs["input_ids"][:, 1:]
         begins = processor(text=asked, images=[picture(scene)])["input_ids"][0]
-        widths = inputs["attention_mask"].sum(dim=1) - len(
-            begins
-        )  # of the replies, which stand last
+        widths = inputs["attention_mask"].sum(dim=1) - len(begins)  # of the replies, which stand last
         each = likely.gather(2, said[..., None])[..., 0]
         totals = [float(one[-width:].sum()) for one, width in zip(each, widths.tolist(), strict=True)]
         right.append(options[totals.index(max(totals))] == question.answer)
