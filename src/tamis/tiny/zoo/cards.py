@@ -39,7 +39,8 @@ ABOUT: dict[str, dict[str, Any]] = {
         "loading": "from transformers import BlipForQuestionAnswering, BlipProcessor\n\n"
         'model = BlipForQuestionAnswering.from_pretrained("{repo_id}")\n'
         'processor = BlipProcessor.from_pretrained("{repo_id}")',
-        "made": "Its vision tower begins as tiny/clip's; six questions a scene.",
+        "made": "Its vision tower is tiny/clip's, with the layer norm that BLIP lacks folded in, and kept as it was; "
+        "six questions a scene.",
     },
     "llm": {
         "pipeline_tag": "text-generation",
