@@ -6,6 +6,7 @@ A dataset is untrusted input: a row may name a file of this machine, be a bomb, 
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 import zlib
@@ -175,3 +176,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def fitted(image: Image.Image, most_pixels: int) -> Image.Image:
+    """The image in at most that many pixels: a camera's 50 megapixels would be 50,000 tokens."""
+    scale = math.sqrt(most_pixels / (image.width * image.height))
+    if scale >= 1:
+        return image
+    size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)

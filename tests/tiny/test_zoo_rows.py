@@ -77,6 +77,8 @@ def test_two_pictures_and_no_picture_are_too(folders, tokenizer) -> None:
     got = tokenizer.decode(config.prepare_inputs(request, processor)[0][0]["input_ids"][0])
     shown = "<image>" * SEEN
     assert got == f"<|user|>{shown}\n{shown}\nbetter? it\nA first\nB second<|assistant|>"
+    request["state"] = ["<one>", "<two>"]
+    assert tokenizer.decode(config.prepare_inputs(request, processor)[0][0]["input_ids"][0]) == got
     blind = {"state": "", "questions": _typed({"red": None, "blue": None})}
     got = tokenizer.decode(config.prepare_inputs(blind, processor)[0][0]["input_ids"][0])
     assert got == f"<|user|>{_same()[0].prompt}<|assistant|>"

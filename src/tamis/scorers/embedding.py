@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from tamis import models
-from tamis.images import decode_image
-from tamis.scorers.relevance import as_data, fitted
+from tamis.images import decode_image, fitted
+from tamis.scorers.relevance import as_data
 from tamis.sources import pin
 from tamis.texts import text
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
-from tamis.images import decode_image
+from tamis.images import decode_image, fitted
 from tamis.sources import pin
 from tamis.texts import text
 
 if TYPE_CHECKING:
     from datasets import Features
-    from PIL import Image
     from sentence_transformers import CrossEncoder
     from sentence_transformers.base.model import BaseModel
 
@@ -123,14 +121,3 @@ def as_data(texts: list[str], model: BaseModel) -> list[Any]:
     control = sorted({*model.tokenizer.all_special_tokens, *model.tokenizer.get_added_vocab()}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, control)))
     return [{"text": pattern.sub(lambda token: f"{token[0][0]} {token[0][1:]}", value)} for value in texts]
-
-
-def fitted(image: Image.Image, most_pixels: int) -> Image.Image:
-    """The image in at most that many pixels: a camera's 50 megapixels would be 50,000 tokens."""
-    from PIL import Image
-
-    scale = math.sqrt(most_pixels / (image.width * image.height))
-    if scale >= 1:
-        return image
-    size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)

@@ -1,0 +1,9 @@
+"""A model that looks and answers: `decide` typed questions with a probability per option, `write` texts.
+
+A judge is a frozen dataclass of settings with these two verbs; `LocalJudge` runs a model of transformers here.
+"""
+
+from tamis.judge.asking import Ask, Request
+from tamis.judge.local import LocalJudge
+
+__all__ = ["Ask", "LocalJudge", "Request"]

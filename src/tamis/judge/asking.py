@@ -1,0 +1,82 @@
+"""What a judge is asked, and how a request becomes the library's: images named by placeholders nobody can guess,
+options in an order that no writer of questions chose."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from tamis.images import fitted
+
+
+@dataclass(frozen=True)
+class Request:
+    """One state and questions about it, by System One's convention (`transformers.decision`).
+
+    state: a text, an image, or a dict or list of these, nested as wanted. Keys of a dict are the author's own words:
+    the library takes control tokens in values for text, and not those in keys. Never put a row's text into a key.
+
+    questions: {name: {"type": "choice" | "score" | "noul", "instructions": ..., "criteria": ...}}; `choice` maps
+    options to descriptions or None, `score` lists its levels, lowest first, `noul` is yes or no. Images may stand in
+    them too.
+    """
+
+    state: Any
+    questions: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One text to write: what is asked, the images shown before it, and how the reply begins (not repeated in it)."""
+
+    text: str
+    images: tuple[Image.Image, ...] = ()
+    begun: str = ""
+
+
+def as_library(request: Request, max_pixels: int) -> dict[str, Any]:
+    """The request as `transformers.decision` takes it: placeholders in its strings, the images beside them.
+
+    The placeholders are drawn anew for each request, so that no text of a row can name an image.
+    """
+    assets: dict[str, Image.Image] = {}
+    state, questions = _named(request.state, assets), _named(request.questions, assets)
+    shown = {name: fitted(image, max_pixels) for name, image in assets.items()}
+    return {"state": state, "questions": questions, "assets": shown}
+
+
+def _named(value: Any, assets: dict[str, Image.Image]) -> Any:
+    if isinstance(value, Image.Image):
+        known = [name for name, image in assets.items() if image is value]
+        name = known[0] if known else f"image-{secrets.token_hex(12)}"
+        assets[name] = value
+        return name
+    if isinstance(value, dict):
+        return {key: _named(item, assets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(item, assets) for item in value]
+    return value
+
+
+def reordered(questions: dict[str, dict[str, Any]], seed: int) -> dict[str, dict[str, Any]]:
+    """The questions with the options of each `choice` in another order: models prefer some letters to others.
+
+    The order follows from the seed and the question itself, wherever it is asked and in whatever order its options
+    are given. Levels of a `score` keep theirs, which is their meaning.
+    """
+    return {name: _reordered(question, seed) for name, question in questions.items()}
+
+
+def _reordered(question: dict[str, Any], seed: int) -> dict[str, Any]:
+    criteria = question.get("criteria") if isinstance(question, dict) else None
+    if not isinstance(criteria, dict) or question.get("type") != "choice":
+        return question
+    told = json.dumps([question.get("instructions"), criteria], sort_keys=True, default=lambda value: "image")
+    options = sorted(criteria)
+    random.Random(f"{seed} {told}").shuffle(options)
+    return question | {"criteria": {option: criteria[option] for option in options}}
