@@ -169,8 +169,10 @@ def content_hash(chunk: Dataset) -> str:
         for start in range(0, len(chunk), step):
             # Taken, not sliced: a slice is written with what stands beside it in memory. A few rows at a time: a
             # thousand photographs would not fit one Arrow array.
-            rows = pa.array(range(start, min(start + step, len(chunk))))
-            piece = pa.Table.from_arrays(table.take(rows).combine_chunks().columns, schema=schema)
+            # And sliced before it is taken: taking from a column in several parts puts all of them together first.
+            some = table.slice(start, step)
+            taken = some.take(pa.array(range(len(some)))).combine_chunks()
+            piece = pa.Table.from_arrays(taken.columns, schema=schema)
             stream.write_table(piece)
     for path in (path for column in table.columns for path in _paths_of(column)):
         digest.write(f"\0{path}\0".encode())
