@@ -157,8 +157,10 @@ class Engine:
         kept, prepared, refused = [], [], []
         step = max(1, TAKEN_AT_ONCE * table.num_rows // max(1, table.nbytes))
         for first in range(0, len(positions), step):
-            some = positions[first : first + step]
-            for position, row in zip(some.tolist(), table.take(pa.array(some)).to_pylist(), strict=True):
+            some = positions[first : first + step].tolist()
+            # Not taken: from a column in several parts take() would put all of them together first, images and all.
+            rows = pa.concat_tables([table.slice(position, 1) for position in some])
+            for position, row in zip(some, rows.to_pylist(), strict=True):
                 try:
                     prepared.append(self.scorer.prepare(row))
                     kept.append(position)

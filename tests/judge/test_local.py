@@ -97,7 +97,6 @@ def test_one_model_is_held_and_settings_that_do_not_load_share_it(folders, of_te
 
 
 def test_bytes_of_eight_bits_answer_nearly_the_same(folders, of_text) -> None:
-    pytest.importorskip("bitsandbytes")
     plain = LocalJudge(model=str(folders["llm"])).decide(of_text)
     small = LocalJudge(model=str(folders["llm"]), quantization="8bit").decide(of_text)
     for ours, theirs in zip(small, plain, strict=True):
