@@ -2,7 +2,8 @@
 
     python benchmarks/tiny_zoo_speed.py
 
-- `quiz_ms`: tiny/vlm answers ten questions about a picture, the picture read once for all of them; mean over 32.
+- `quiz_ms`: tiny/vlm answers ten questions about a picture by `LocalJudge.decide`, as the recipes ask it: the picture
+  is read once for all of them; mean over 32, prompts and pixels included.
 - `pipeline_quiz_ms`: the same by transformers' own pipeline("decision"), which reads the picture for each question.
 - `generate_s`: tiny/sd draws a batch of 8 in 25 steps with guidance.
 - `lora_step_ms`: a step of LoRA (rank 16, attention) on tiny/sd at batch 8.
@@ -22,9 +23,10 @@ import torch
 from measuring import report
 
 from tamis import localhub
+from tamis.judge import LocalJudge, Request
+from tamis.judge.asking import as_library
 from tamis.tiny import WEIGHTS, captions, questions, seeds
-from tamis.tiny.zoo.exercises import Exercise, multiple_choice
-from tamis.tiny.zoo.rows import Packer, Row, tensors, visibility
+from tamis.tiny.zoo.exercises import multiple_choice
 from tamis.tiny.zoo.skill import picture, scenes
 from tamis.tiny.zoo.skills_of_drawing import GUIDANCE, STEPS
 
@@ -42,48 +44,22 @@ def median_seconds(work: Callable[[], object], turns: int = TURNS) -> float:
 
 
 def quiz() -> dict[str, float]:
-    from transformers import AutoModelForImageTextToText, AutoProcessor, pipeline
+    from transformers import pipeline
 
-    folder, draw = WEIGHTS / "vlm", random.Random(0)
-    model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
-    shown = scenes(PICTURES, start=600_000)
-    asked = [[multiple_choice(questions.ask(scene, draw), draw) for _ in range(QUESTIONS)] for scene in shown]
-    packer, image = Packer(processor.tokenizer), processor.tokenizer.convert_tokens_to_ids("<image>")
-
-    def shared() -> None:
-        prefix = [packer.user, *[image] * 64]
-        rows = []
-        for exercises in asked:
-            row = Row(list(prefix), list(range(65)), [0] * 65, [0] * 65)
-            for one in exercises:
-                prompt, reply = packer.encode(Exercise("\n" + one.prompt, one.reply, typed=True))
-                row.add([*prompt, packer.assistant], reply, typed=True, start=65)
-            rows.append(row)
-        pixels = processor.image_processor([picture(scene) for scene in shown], return_tensors="pt")
-        for start in range(0, PICTURES, 8):
-            part = rows[start : start + 8]
-            batch = tensors(part, max(len(row.tokens) for row in part), pad=0)
-            with torch.inference_mode():
-                model(
-                    input_ids=batch["input_ids"],
-                    position_ids=batch["position_ids"],
-                    attention_mask=visibility(batch["documents"]),
-                    pixel_values=pixels["pixel_values"][start : start + 8],
-                    use_cache=False,
-                )
-
-    decide = pipeline("decision", model=str(folder))
+    folder, draw = str(WEIGHTS / "vlm"), random.Random(0)
     requests = []
-    for scene, exercises in zip(shown[:4], asked, strict=False):
-        named = {}
-        for number, one in enumerate(exercises):
-            instructions, *options = one.prompt.split("\n")
+    for scene in scenes(PICTURES, start=600_000):
+        asked = {}
+        for number in range(QUESTIONS):
+            instructions, *options = multiple_choice(questions.ask(scene, draw), draw).prompt.split("\n")
             criteria = {option[2:]: None for option in options}
-            named[str(number)] = {"type": "choice", "instructions": instructions, "criteria": criteria}
-        requests.append({"state": "<one>", "assets": {"<one>": picture(scene)}, "questions": named})
+            asked[str(number)] = {"type": "choice", "instructions": instructions, "criteria": criteria}
+        requests.append(Request(picture(scene), asked))
+    judge, decide = LocalJudge(model=folder), pipeline("decision", model=folder)
+    one_by_one = [as_library(request, judge.max_pixels) for request in requests[:4]]
     return {
-        "quiz_ms": 1000 * median_seconds(shared) / PICTURES,
-        "pipeline_quiz_ms": 1000 * median_seconds(lambda: [decide(one) for one in requests]) / len(requests),
+        "quiz_ms": 1000 * median_seconds(lambda: judge.decide(requests)) / PICTURES,
+        "pipeline_quiz_ms": 1000 * median_seconds(lambda: [decide(one) for one in one_by_one]) / len(one_by_one),
     }
 
 

@@ -10,13 +10,17 @@ import random
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from datasets import Dataset, disable_progress_bars
 from toy_scorers import Length, notes
+from tqdm.std import tqdm
 
 ROWS, CHUNK = 240, 8
 
@@ -47,21 +51,38 @@ def score(output_dir: Path, result: Path) -> None:
 def start(ranks: int, output_dir: Path, result: Path) -> list[int]:
     """Forks that many ranks, a gloo group of their own when there are several; returns their process ids."""
     port = _free_port()
-    children = []
-    for rank in range(ranks):
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                _be_rank(rank, ranks, port)
-                score(output_dir, result)
-                code = 0
-            except BaseException:  # noqa: BLE001 - a fork must not return into the parent's code
-                traceback.print_exc()
-            finally:
-                os._exit(code)
-        children.append(child)
-    return children
+
+    def work(rank: int) -> None:
+        _be_rank(rank, ranks, port)
+        score(output_dir, result)
+
+    return [fork(partial(work, rank)) for rank in range(ranks)]
+
+
+def fork(work: Callable[[], object]) -> int:
+    """A child of this warm process that ends with 0 once `work` returns; its process id."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _own_lock()
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001 - a fork must not return into the parent's code
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    return child
+
+
+def _own_lock() -> None:
+    """tqdm's lock is shared by all forked processes: killed while holding it, one would stop the others for good."""
+    kinds, lock = [tqdm], threading.RLock()
+    while kinds:
+        kind = kinds.pop()
+        kind.set_lock(lock)  # each by itself: the first kind of bar that is shown makes a lock for its own kind
+        kinds += kind.__subclasses__()
 
 
 def _be_rank(rank: int, ranks: int, port: int) -> None:
@@ -81,8 +102,20 @@ def _be_rank(rank: int, ranks: int, port: int) -> None:
         }
 
 
-def wait(children: list[int]) -> list[int]:
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+def wait(children: list[int], longest: float = 120) -> list[int]:
+    """How each ended. One that has not after so many seconds is killed: what hangs must fail, not hang the suite."""
+    codes: dict[int, int] = {}
+    deadline = time.monotonic() + longest
+    while left := [child for child in children if child not in codes]:
+        late = time.monotonic() > deadline
+        for child in left:
+            if late:
+                os.kill(child, signal.SIGKILL)
+            ended, status = os.waitpid(child, 0 if late else os.WNOHANG)
+            if ended:
+                codes[child] = os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    return [codes[child] for child in children]
 
 
 def kill(children: list[int], how: str, draw: random.Random) -> None:
@@ -90,16 +123,7 @@ def kill(children: list[int], how: str, draw: random.Random) -> None:
     victims = children if how == "all" else [draw.choice(children)]
     for child in victims:
         os.kill(child, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    left = set(children)
-    while left and time.monotonic() < deadline:
-        for child in list(left):
-            if os.waitpid(child, os.WNOHANG)[0]:
-                left.discard(child)
-        time.sleep(0.01)
-    for child in left:  # what a launcher does with the ranks that a dead one leaves behind
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    wait(children, longest=5)  # then killed, as a launcher does with the ranks that a dead one leaves behind
 
 
 def undisturbed(folder: Path) -> tuple[dict, float]:

@@ -7,6 +7,7 @@ import io
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -403,25 +404,18 @@ def test_two_ranks_score_as_one(tmp_path: Path) -> None:
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """The kernel refuses to write past a size, as it does past the end of a disk."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            sys.stderr = (tmp_path / "said").open("w")
-            run = Run(tmp_path / "run")
-            attach_scores(texts(40), Length(), run=run)  # fits
-            resource.setrlimit(resource.RLIMIT_FSIZE, (900, resource.RLIM_INFINITY))
-            import signal
 
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            try:
-                attach_scores(texts(100), Length(), run=run)
-            except OSError as error:
-                (tmp_path / "error").write_text(str(error)[:800])
-                code = 0
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, (tmp_path / "said").read_text()
+    def fill() -> None:
+        sys.stderr = (tmp_path / "said").open("w")
+        run = Run(tmp_path / "run")
+        attach_scores(texts(40), Length(), run=run)  # fits
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (900, resource.RLIM_INFINITY))
+        with pytest.raises(OSError) as raised:
+            attach_scores(texts(100), Length(), run=run)
+        (tmp_path / "error").write_text(str(raised.value)[:800])
+
+    assert killing.wait([killing.fork(fill)]) == [0], (tmp_path / "said").read_text()
     assert "finished chunks are kept: free some space and start again" in (tmp_path / "error").read_text()
     run = Run(tmp_path / "run")
     scored = attach_scores(texts(100), Length(), run=run)

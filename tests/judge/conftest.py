@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from tamis.judge.loading import Loaded
 
 
-@pytest.fixture(scope="session", autouse=True)
-def few_threads() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def few_threads() -> Iterator[None]:
+    """One: models this small gain nothing from two. Tests elsewhere get theirs back."""
     import torch
 
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -154,7 +154,6 @@ def test_decisions_speaks_the_shape_of_openai(picture, questions) -> None:
 
 
 def test_decisions_requests_are_what_openais_client_takes(picture, questions) -> None:
-    pytest.importorskip("openai")
     from openai.types.decision_create_params import DecisionCreateParams
     from pydantic import ConfigDict, TypeAdapter
 

@@ -20,9 +20,6 @@ from tamis.judge import LocalJudge
 from tamis.judge.api import ApiJudge
 from tamis.judge.asking import Ask, Request
 
-pytest.importorskip("fastapi", reason="transformers serve: pip install transformers[serving]")
-pytest.importorskip("openai", reason="transformers serve: pip install transformers[serving]")
-
 MODEL = str(Path(tamis.tiny.__file__).parent / "weights" / "vlm")
 
 

@@ -26,26 +26,15 @@ def spread(answers: list[dict[str, Any]]) -> float:
     return max(stars) - min(stars)
 
 
-@pytest.mark.parametrize("name", TEXT_MODELS)
-def test_text_is_judged_as_the_library_does(name: str, judge, of_text) -> None:
-    loaded = judge(name)
+@pytest.mark.parametrize("name", (*TEXT_MODELS, *IMAGE_MODELS))
+def test_requests_are_judged_as_the_library_does(name: str, judge, of_text, with_images) -> None:
+    loaded, requests = judge(name), (with_images if name in IMAGE_MODELS else of_text)
     assert loaded.whole is None
     notes: Counter[str] = Counter()
-    answers = decide(loaded, of_text, **SETTINGS, notes=notes)
-    assert_alike(answers, by_the_library(loaded, of_text))
+    answers = decide(loaded, requests, **SETTINGS, notes=notes)
+    assert_alike(answers, by_the_library(loaded, requests))
     assert spread(answers) > 0.01
-    assert notes == {"shared": 4, "one question": 1}
-
-
-@pytest.mark.parametrize("name", IMAGE_MODELS)
-def test_images_are_judged_as_the_library_does(name: str, judge, with_images) -> None:
-    loaded = judge(name)
-    assert loaded.whole is None
-    notes: Counter[str] = Counter()
-    answers = decide(loaded, with_images, **SETTINGS, notes=notes)
-    assert_alike(answers, by_the_library(loaded, with_images))
-    assert spread(answers) > 0.01
-    assert notes == {"shared": 6, "one question": 1}
+    assert notes == {"shared": len(requests) - 1, "one question": 1}
 
 
 @pytest.mark.parametrize("name", (*TEXT_MODELS, *IMAGE_MODELS))

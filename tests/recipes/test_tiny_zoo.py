@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,6 @@ def test_started_again_it_trains_nothing_anew(main: Any, made: tuple[Path, dict[
 
 
 def test_packaged_weights_can_be_gone_on_from(main: Any, made: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    import shutil
-
     folder, _ = made
     shutil.copytree(folder / "weights", tmp_path / "weights")
     before = CLIPModel.from_pretrained(tmp_path / "weights" / "clip").logit_scale.item()
@@ -71,15 +70,18 @@ def test_packaged_weights_can_be_gone_on_from(main: Any, made: tuple[Path, dict[
     assert not (tmp_path / "out" / "training" / "tokenizers").exists()  # the package's words were read, not new ones
 
 
-def test_a_model_reads_with_the_words_of_the_one_it_begins_as(made: tuple[Path, dict[str, Any]]) -> None:
+def test_a_model_reads_with_the_words_of_the_one_it_begins_as(
+    made: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     """Numbers of words that the copied embeddings do not have would be silent nonsense."""
     from tamis.tiny.zoo.making import Workshop
 
     folder, _ = made
-    Workshop(folder / "elsewhere", folder / "weights", steps=1).make("detector")
-    own = AutoProcessor.from_pretrained(folder / "weights" / "detector").tokenizer.get_vocab()
-    assert own == AutoProcessor.from_pretrained(folder / "weights" / "clip").tokenizer.get_vocab()
-    assert not (folder / "elsewhere" / "tokenizers").exists()
+    weights = shutil.copytree(folder / "weights", tmp_path / "weights")
+    Workshop(tmp_path / "elsewhere", weights, steps=1).make("detector")
+    own = AutoProcessor.from_pretrained(weights / "detector").tokenizer.get_vocab()
+    assert own == AutoProcessor.from_pretrained(weights / "clip").tokenizer.get_vocab()
+    assert not (tmp_path / "elsewhere" / "tokenizers").exists()
 
 
 def test_a_dataset_is_published_over_itself(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from tamis.judge.api_calls import ApiError, Exchange, Ledger, Limits, Refusal, Send, exchange_all, finish, ledger_of
-from tamis.judge.asking import Ask, Request
+from tamis.judge.asking import MAX_PIXELS, Ask, Request
 
 ROUTES = {"systemone": "/v1/systemone", "decisions": "/v1/decisions", "chat": "/v1/chat/completions"}
 
@@ -37,7 +38,7 @@ class ApiJudge:
     max_tokens: Annotated[int | None, "tokens read and written at most, as the server counts; null: no cap"] = None
     timeout: Annotated[float, "seconds a call may take"] = 120.0
     order_seed: Annotated[int | None, "draws the order of a choice's options; null: as they are given"] = 0
-    max_pixels: Annotated[int, "larger images are scaled down to this"] = 1280 * 28 * 28
+    max_pixels: Annotated[int, "larger images are scaled down to this"] = MAX_PIXELS
     top_logprobs: Annotated[int | None, "chat: tokens to tell the probability of; null: not asked for"] = 20
     continues: Annotated[bool, "write: the server goes on with a begun reply (vLLM, SGLang)"] = False
 
@@ -76,16 +77,13 @@ class ApiJudge:
         """
         from tamis.judge import api_chat, api_routes
 
-        if self.route == "chat":
-            most = api_chat.MOST_OPTIONS
-        else:
-            most = api_routes.MOST_OPTIONS
+        most, split = {
+            "systemone": (api_routes.MOST_OPTIONS, partial(api_routes.systemone, model=self.model)),
+            "decisions": (api_routes.MOST_OPTIONS, partial(api_routes.decisions, model=self.model)),
+            "chat": (api_chat.MOST_OPTIONS, partial(api_chat.chat, top_logprobs=self.top_logprobs)),
+        }[self.route]
         prepared = [api_routes.prepare(one, self.order_seed, self.max_pixels, most) for one in requests]
-        if self.route == "chat":
-            parts = [api_chat.chat(one, self.top_logprobs) for one in prepared]
-        else:
-            split = api_routes.systemone if self.route == "systemone" else api_routes.decisions
-            parts = [split(one, self.model) for one in prepared]
+        parts = [split(one) for one in prepared]
 
         def gathered(results: list[Any]) -> list[Any]:
             answers, rest = [], iter(results)

@@ -7,13 +7,13 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
 from tamis.judge.api_calls import Exchange, Refusal
-from tamis.judge.asking import Request, as_library, reordered
+from tamis.judge.asking import Request, answer_as_asked, as_library, reordered
 
 if TYPE_CHECKING:
     from transformers.decision import Question
@@ -89,13 +89,9 @@ def answers_of(prepared: Prepared, found: Found) -> dict[str, dict[str, Any]]:
         if isinstance(weights, Refusal):
             answers[asked.name] = {"type": asked.type, "error": weights.reason}
         elif weights is not None:
-            criteria = prepared.request.questions[asked.name].get("criteria")
-            if asked.type == "choice":
-                asked = replace(asked, options=list(criteria), descriptions=list(criteria.values()))
-            elif asked.type == "score":
-                asked = replace(asked, descriptions=list(criteria))
             total = sum(weights.values())
-            answers[asked.name] = asked.answer([weights[option] / total for option in asked.options])
+            probabilities = {option: weight / total for option, weight in weights.items()}
+            answers[asked.name] = answer_as_asked(prepared.request, asked, probabilities)
     return answers
 
 

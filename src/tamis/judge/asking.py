@@ -6,12 +6,17 @@ from __future__ import annotations
 import json
 import random
 import secrets
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from tamis.images import fitted
+
+if TYPE_CHECKING:
+    from transformers.decision import Question
+
+MAX_PIXELS = 1280 * 28 * 28  # 1280 tokens of a Qwen2.5-VL: the most that its card advises
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,13 @@ def _reordered(question: dict[str, Any], seed: int) -> dict[str, Any]:
     options = sorted(criteria)
     random.Random(f"{seed} {told}").shuffle(options)
     return question | {"criteria": {option: criteria[option] for option in options}}
+
+
+def answer_as_asked(request: Request, question: Question, probabilities: dict[str, float]) -> dict[str, Any]:
+    """A question's answer from each option's probability: in the order of the request, no placeholder in a legend."""
+    criteria = request.questions[question.name].get("criteria")
+    if question.type == "choice":
+        question = replace(question, options=list(criteria), descriptions=list(criteria.values()))
+    elif question.type == "score":
+        question = replace(question, descriptions=list(criteria))
+    return question.answer([probabilities[option] for option in question.options])

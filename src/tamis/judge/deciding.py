@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter, defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tamis.judge.asking import Request, as_library, reordered
+from tamis.judge.asking import Request, answer_as_asked, as_library, reordered
 from tamis.judge.prompts import Prompt, alike_seen, padded, parts, prompts_of, shared_length, together, visible
 
 if TYPE_CHECKING:
@@ -183,15 +182,9 @@ def _on(loaded: Loaded, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 
 def _answers(request: Request, prompts: list[Prompt], scores: dict[int, list[torch.Tensor]]) -> Answers:
-    """Probabilities under the options' names again: in the order of the request, and no placeholder in a legend."""
     answers = {}
     for prompt in prompts:
         for asked, values in zip(prompt.questions, scores[id(prompt)], strict=True):
-            by_option = dict(zip(asked.options, values.softmax(-1).tolist(), strict=True))
-            criteria = request.questions[asked.name].get("criteria")
-            if asked.type == "choice":
-                asked = replace(asked, options=list(criteria), descriptions=list(criteria.values()))
-            elif asked.type == "score":
-                asked = replace(asked, descriptions=list(criteria))
-            answers[asked.name] = asked.answer([by_option[option] for option in asked.options])
+            probabilities = dict(zip(asked.options, values.softmax(-1).tolist(), strict=True))
+            answers[asked.name] = answer_as_asked(request, asked, probabilities)
     return answers

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
-from tamis.judge.asking import Ask, Request
+from tamis.judge.asking import MAX_PIXELS, Ask, Request
 from tamis.sources import pin
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class LocalJudge:
     revision: Annotated[str | None, "branch, tag or commit of the model"] = None
     quantization: Annotated[str | None, "8bit or 4bit (bitsandbytes); null: none"] = None
     attn_implementation: Annotated[str, "sdpa, flash_attention_2, eager"] = "sdpa"
-    max_pixels: Annotated[int, "larger images are scaled down to this"] = 1280 * 28 * 28
+    max_pixels: Annotated[int, "larger images are scaled down to this"] = MAX_PIXELS
     order_seed: Annotated[int | None, "draws the order of a choice's options; null: as they are given"] = 0
     max_tokens: Annotated[int, "tokens a forward pass may hold, remembered ones included: the memory it takes"] = 65536
 
