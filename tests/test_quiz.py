@@ -111,7 +111,14 @@ def test_a_broken_rule_is_named_and_nothing_is_kept(change: dict[str, object], f
 
 @pytest.mark.parametrize(
     ("reply", "fault"),
-    [("star!", "not JSON"), ("{}", "not a list"), ("[]", "too few questions"), ("[1]", "question 1: it is no object")],
+    [
+        ("", "nothing was written"),
+        ("[" * 100_000, "not JSON"),
+        ("star!", "not JSON"),
+        ("{}", "not a list"),
+        ("[]", "too few questions"),
+        ("[1]", "question 1: it is no object"),
+    ],
 )
 def test_replies_that_are_no_quiz(reply: str, fault: str) -> None:
     assert read(reply, "dax", count=1, options=3)[1][0].startswith(fault)

@@ -132,11 +132,16 @@ def difference(comparison: Comparison) -> Markdown:
     return Markdown(re.sub(r"[-+]0\.000", "0.000", text))
 
 
-def derived_licence(sources: Iterable[Source]) -> tuple[str, str]:
-    """The Hub's licence id for what is made of these sources, and the reason in words."""
+def derived_licence(sources: Iterable[Source], of_rows: Iterable[str | None] = ()) -> tuple[str, str]:
+    """The Hub's licence id for what is made of these sources, and the reason in words.
+
+    of_rows: licences that the rows used state for themselves, as pictures of Wikimedia Commons do.
+    """
     sources = list(sources)
     # A repo may state several, as "mit, cc-by-nc-4.0": its rows come under all of them.
     terms = {source.address: (source.licence or "unknown").split(", ") for source in sources}
+    if own := sorted({_licence_id(licence) for licence in of_rows}):
+        terms["the pictures used"] = own
     unknown = [address for address, licences in terms.items() if "unknown" in licences]
     if unknown:
         return "unknown", f"{', '.join(unknown)} states no licence, so neither can what is made of it."
@@ -149,6 +154,12 @@ def derived_licence(sources: Iterable[Source]) -> tuple[str, str]:
     strictness = {licence: rank for rank, group in enumerate(LICENCES) for licence in group}
     strictest = max(stated, key=lambda licence: (strictness[licence], licence))
     return strictest, f"The strictest of its sources: {together}."
+
+
+def _licence_id(stated: str | None) -> str:
+    """As the Hub spells it: "CC BY-SA 4.0" is cc-by-sa-4.0."""
+    plain = re.sub(r"[\s_-]+", "-", (stated or "unknown").strip().lower())
+    return {"cc0": "cc0-1.0", "public-domain": "cc0-1.0", "pd": "cc0-1.0"}.get(plain, plain)
 
 
 def _no_single_one(stated: set[str]) -> bool:

@@ -26,6 +26,9 @@ from tamis.retries import HubError
 
 Config = TypeVar("Config")
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+# Metadata of a setting that decides what a score costs and not what it is: raising a spending cap must not make
+# anybody pay again for what is in the journal.
+COST_ONLY = {"decides": "cost alone"}
 
 
 class ConfigError(ValueError):
@@ -154,7 +157,9 @@ def from_values(config_class: type[Config], values: dict[str, Any], where: str =
 
 
 def _hints(config_class: type) -> dict[str, Any]:
-    return typing.get_type_hints(config_class, include_extras=True)
+    """The settings and their types; a field that the class fills in by itself (init=False) is none."""
+    hints = typing.get_type_hints(config_class, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(config_class) if field.init}
 
 
 def _type_and_help(hint: Any) -> tuple[Any, str]:

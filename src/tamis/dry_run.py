@@ -35,19 +35,19 @@ def estimate(
     lines = [("rows", f"{total:,}" if total else "unknown (the dataset does not say); figures are for 1,000 rows")]
     scale = (total or 1000) / len(sample)
     seconds, written, download = 0.0, 0, 0
-    with _borrowed_folder(run) as folder:
+    with borrowed_folder(run) as folder:
         for scorer in scorers:
-            cold = _timed(sample, scorer, run, folder / "cold", batch_size)  # loads the model, starts the threads
-            warm = _timed(sample, scorer, run, folder / "warm", batch_size)
+            cold = timed(sample, scorer, run, folder / "cold", batch_size)  # loads the model, starts the threads
+            warm = timed(sample, scorer, run, folder / "warm", batch_size)
             seconds += warm * scale / run.ranks + max(0.0, cold - warm)
-            download += sum(_size_of(repo, revision) for repo, revision in scorer.models)
+            download += sum(size_of(repo, revision) for repo, revision in scorer.models)
             rate = len(sample) * run.ranks / max(warm, 1e-9)
             lines.append((scorer.name, f"{duration(warm * scale / run.ranks)} ({rate:,.0f} rows/s)"))
         written = sum(path.stat().st_size for path in (folder / "warm").rglob("*.arrow"))
     stored = sample.with_format("arrow")[:].nbytes
     lines += [
         ("time to score", f"{duration(seconds)} on {run.ranks} process(es), {run.accelerator.device.type}"),
-        ("memory", _peak_memory()),
+        ("memory", peak_memory()),
         ("disk", f"{size(written * scale)} of scores, {size(stored * scale)} of rows, as much again to publish"),
         ("downloads", f"{size(extent.download_bytes)} of data, {size(download)} of models (less what is cached)"),
     ]
@@ -55,7 +55,7 @@ def estimate(
 
 
 @contextmanager
-def _borrowed_folder(run: Run) -> Iterator[Path]:
+def borrowed_folder(run: Run) -> Iterator[Path]:
     """A folder that all ranks share, and that is gone afterwards."""
     folder = Path(run.from_main(tempfile.mkdtemp(prefix="tamis-dry-run-") if run.is_main else None))
     try:
@@ -66,7 +66,7 @@ def _borrowed_folder(run: Run) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _timed(sample: Dataset, scorer: Scorer, run: Run, folder: Path, batch_size: int) -> float:
+def timed(sample: Dataset, scorer: Scorer, run: Run, folder: Path, batch_size: int) -> float:
     output_dir, run.output_dir = run.output_dir, folder
     try:
         attach_scores(sample, scorer, run=run, batch_size=batch_size)
@@ -75,7 +75,7 @@ def _timed(sample: Dataset, scorer: Scorer, run: Run, folder: Path, batch_size: 
         run.output_dir = output_dir
 
 
-def _size_of(repo: str, revision: str | None) -> int:
+def size_of(repo: str, revision: str | None) -> int:
     from huggingface_hub import HfApi
 
     source = pin(repo, "model", revision)
@@ -85,7 +85,7 @@ def _size_of(repo: str, revision: str | None) -> int:
     return sum(file.size or 0 for file in info.siblings if file.rfilename.endswith((".safetensors", ".json", ".txt")))
 
 
-def _peak_memory() -> str:
+def peak_memory() -> str:
     import torch
 
     own = size(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

@@ -127,15 +127,27 @@ def _name(repo_id: str) -> None:
 
 def show(run: Run, published: Published, *, load: list[str]) -> None:
     """Where it is, and the lines that load it: what a user copies next."""
+    pushed = _show_address(run, published)
+    run.say("\nfrom datasets import load_dataset")
+    for config in load:
+        run.say(f'load_dataset("{published.repo_id if pushed else published.folder}", "{config}", split="train")')
+
+
+def show_adapter(run: Run, published: Published, loading: str) -> None:
+    """The same of adapters; `loading` names them on the Hub."""
+    if not _show_address(run, published):
+        loading = loading.replace(f'"{published.repo_id}"', f'"{published.folder}"')
+    run.say(f"\n{loading}")
+
+
+def _show_address(run: Run, published: Published) -> bool:
     pushed = published.url is not None
     run.say(
         f"\npublished {published.url} at {published.commit[:12]}" if pushed else "\nnot pushed (--push_to_hub does)"
     )
     if pushed and is_embedded():
         run.say("on the embedded Hub, which these lines find under: python -m tamis.localhub run -- python")
-    run.say("\nfrom datasets import load_dataset")
-    for config in load:
-        run.say(f'load_dataset("{published.repo_id if pushed else published.folder}", "{config}", split="train")')
+    return pushed
 
 
 def claim(run: Run, repo_id: str, repo_type: Literal["dataset", "model"], *, private: bool) -> None:

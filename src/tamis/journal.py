@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tamis.config import COST_ONLY
 from tamis.durable import rename_durably
 from tamis.images import file_of
 from tamis.run import write_json
@@ -249,4 +250,10 @@ def _as_run(tree: ast.Module) -> ast.Module:
 
 
 def settings(scorer: Any) -> dict[str, Any]:
-    return {"class": f"{type(scorer).__module__}.{type(scorer).__qualname__}"} | dataclasses.asdict(scorer)
+    """What decides the values among a scorer's settings, and those of a judge inside it: not what bounds their cost."""
+    told = {"class": f"{type(scorer).__module__}.{type(scorer).__qualname__}"}
+    for field in dataclasses.fields(scorer):
+        if not field.metadata.items() >= COST_ONLY.items():
+            value = getattr(scorer, field.name)
+            told[field.name] = settings(value) if dataclasses.is_dataclass(value) else value
+    return told

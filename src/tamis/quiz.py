@@ -42,10 +42,42 @@ class Question:
     question: str
     options: tuple[str, ...]
     answer: str
+    blind_confidence: float = 0.0  # the judge's probability of the answer without a picture
 
     @property
     def id(self) -> str:
         return f"{self.topic}-{self.number}"
+
+    def row(self) -> dict[str, Any]:
+        """As a dataset holds it; questions_of() reads it back."""
+        return {
+            "topic": self.topic,
+            "number": self.number,
+            "question": self.question,
+            "options": list(self.options),
+            "answer": self.answer,
+            "blind_confidence": self.blind_confidence,
+        }
+
+
+def row_features() -> dict[str, Any]:
+    from datasets import List, Value
+
+    texts = {name: Value("string") for name in ("topic", "question", "answer")}
+    return texts | {"number": Value("int32"), "options": List(Value("string")), "blind_confidence": Value("float32")}
+
+
+def questions_of(rows: list[dict[str, Any]] | None) -> list[Question]:
+    return [Question(**row | {"options": tuple(row["options"])}) for row in rows or ()]
+
+
+def as_choice(
+    question: Question, wording: str, cannot_tell: str | None, prompt: str = "quiz/question"
+) -> dict[str, Any]:
+    """The question as a judge takes it, with the option that it cannot be told, where there is to be one."""
+    options = [*question.options, *([cannot_tell] if cannot_tell else [])]
+    instructions = render(prompt, wording=wording, question=question.question)
+    return {"type": "choice", "instructions": instructions, "criteria": dict.fromkeys(options)}
 
 
 @dataclass(frozen=True)
@@ -96,10 +128,12 @@ def write_quizzes(
 
 def read(reply: str, topic: str, *, count: int, options: int) -> tuple[list[Question], list[str]]:
     """The questions of a reply, or what is wrong with it, in sentences that a repair can be asked with."""
+    if not reply.strip():
+        return [], ["nothing was written"]
     fenced = _FENCE.match(reply)
     try:
         made = json.loads(fenced[1] if fenced else reply)
-    except ValueError:
+    except (ValueError, RecursionError):  # a model that loops writes thousands of brackets
         return [], ["not JSON"]
     if not isinstance(made, list):
         return [], ["not a list"]

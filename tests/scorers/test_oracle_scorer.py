@@ -42,6 +42,41 @@ def test_what_was_not_drawn_is_wrong(run, rows):
     assert scored["oracle_all"][:] == [0.0] * len(rows)
 
 
+def test_a_description_asks_for_what_its_words_name(run, dataset_of, encoded):
+    """As the cards of kinds have it, in other words and orders, and for less than everything."""
+    drawn = [world.scene(seed, shape="star", colour="red", pattern="dotted", ground="tan") for seed in range(2)]
+    picture = encoded(Image.fromarray(render(drawn[0])))
+    texts = {
+        "a red dotted star on tan ground": (1.0, 1.0, None),
+        "Red star, on TAN ground; photographed from afar, with nothing else. " * 3: (1.0, 1.0, None),
+        "a blue dotted star on tan ground": (0.75, 0.0, None),
+        "a ring": (0.0, 0.0, None),
+        "a starry night": (None, None, "description: names no attribute, or several values of one"),
+        "a red star on tan ground, like a blue one": (
+            None,
+            None,
+            "description: names no attribute, or several values of one",
+        ),
+        " ": (None, None, "told: empty"),
+    }
+    rows = dataset_of([picture] * len(texts), told=list(texts))
+    scored = attach_scores(rows, Oracle(description_column="told"), run=run, batch_size=4)
+    columns = (scored[f"oracle_{name}"][:] for name in ("accuracy", "all", "error"))
+    assert list(zip(*columns, strict=True)) == list(texts.values())
+    assert Oracle(description_column="told").inputs == ("image", "told")
+
+
+def test_a_long_description_is_read_to_its_end():
+    told = "x " * 500 + "on navy ground"
+    picture = Image.fromarray(render(world.scene(1, ground="navy")))
+    assert Oracle(description_column="told").prepare({"image": picture, "told": told})["accuracy"] == 1.0
+
+
+def test_asks_and_a_description_are_not_both_given():
+    with pytest.raises(ConfigError, match="asks, description_column: give one of them"):
+        scorers.build([{"scorer": "oracle", "asks": {"shape": "shape"}, "description_column": "told"}])
+
+
 def test_without_asks_it_only_reads(run, rows):
     scored = attach_scores(rows, Oracle(name="seen"), run=run)
     read = ("shape", "colour", "pattern", "ground", "defect")

@@ -12,16 +12,25 @@ import pytest
 
 from tamis import scorers
 
-NAMES = ("clip", "duplicates", "embedding", "image_quality", "oracle", "relevance")
+JUDGED = ("needs_picture", "pairwise", "quiz", "quiz_writer", "visual_gain")
+NAMES = ("clip", "duplicates", "embedding", "image_quality", "oracle", "relevance", *JUDGED)
 HEAVY = {"torch", "transformers", "datasets", "sentence_transformers", "skimage", "scipy", "pywt", "imagehash"}
+
+
+def defaults(name):
+    return {"scorer": name} | ({"judge": {"model": "tiny/vlm"}} if name in JUDGED else {})
+
+
+def test_none_is_forgotten():
+    assert sorted(NAMES) == scorers.names()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_builds_from_its_defaults(name):
-    [scorer] = scorers.build([{"scorer": name}])
+    [scorer] = scorers.build([defaults(name)])
     assert scorer.name == name
     assert scorer.inputs and all(column.startswith(f"{name}_") for column in scorer.columns)
-    [other] = scorers.build([{"scorer": name, "name": "other"}])
+    [other] = scorers.build([defaults(name) | {"name": "other"}])
     assert [column.removeprefix("other") for column in other.columns] == [
         column.removeprefix(name) for column in scorer.columns
     ]
@@ -29,7 +38,7 @@ def test_it_builds_from_its_defaults(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_says_what_it_does(name):
-    [scorer] = scorers.build([{"scorer": name}])
+    [scorer] = scorers.build([defaults(name)])
     hints = typing.get_type_hints(type(scorer), include_extras=True)
     for field in dataclasses.fields(scorer):
         assert typing.get_origin(hints[field.name]) is typing.Annotated, field.name

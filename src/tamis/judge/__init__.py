@@ -1,12 +1,13 @@
 """A model that looks and answers: `decide` typed questions with a probability per option, `write` texts.
 
 A judge is a frozen dataclass of settings with these two verbs: `LocalJudge` runs a model of transformers here,
-`ApiJudge` asks a server.
+`ApiJudge` asks a server; `build` makes either from the settings of a YAML.
 """
 
 from tamis.judge.api import ApiJudge
 from tamis.judge.api_calls import ApiError, SpendingCapError
 from tamis.judge.asking import Ask, Request
+from tamis.judge.building import Judge, build
 from tamis.judge.local import LocalJudge
 
-__all__ = ["ApiError", "ApiJudge", "Ask", "LocalJudge", "Request", "SpendingCapError"]
+__all__ = ["ApiError", "ApiJudge", "Ask", "Judge", "LocalJudge", "Request", "SpendingCapError", "build"]

@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from tamis.config import COST_ONLY
 from tamis.judge.api_calls import ApiError, Exchange, Ledger, Limits, Refusal, Send, exchange_all, finish, ledger_of
 from tamis.judge.asking import MAX_PIXELS, Ask, Request
 
@@ -24,19 +25,25 @@ class ApiJudge:
 
     Where the server leaves a question out or refuses it, its answer is {"type": ..., "error": reason}. A fault of the
     service is tried again, then raises ApiError with the answers in hand as its `results`. The caps hold for a process
-    and equal settings: before a call that would pass one, SpendingCapError is raised, with `results` too. Calls under
-    way are not called back: max_tokens may be passed by as many calls as run at once. The key is read from the
-    environment at each use and is nowhere else.
+    and equal settings, whatever the order_seed: before a call that would pass one, SpendingCapError is raised, with
+    `results` too. Calls under way are not called back: max_tokens may be passed by as many calls as run at once. The
+    key is read from the environment at each use and is nowhere else.
     """
 
     model: Annotated[str, "model by the name the server knows it by"]
     base_url: Annotated[str, "address of the server, with or without /v1"]
     route: Annotated[str, "systemone, decisions or chat"] = "chat"
-    api_key_env: Annotated[str, "environment variable that holds the key; unset: no key is sent"] = "OPENAI_API_KEY"
-    concurrency: Annotated[int, "calls under way at once, 1 to 100"] = 8
-    max_calls: Annotated[int | None, "requests sent at most, repeated ones included; null: no cap"] = None
-    max_tokens: Annotated[int | None, "tokens read and written at most, as the server counts; null: no cap"] = None
-    timeout: Annotated[float, "seconds a call may take"] = 120.0
+    api_key_env: Annotated[str, "environment variable that holds the key; unset: no key is sent"] = field(
+        default="OPENAI_API_KEY", metadata=COST_ONLY
+    )
+    concurrency: Annotated[int, "calls under way at once, 1 to 100"] = field(default=8, metadata=COST_ONLY)
+    max_calls: Annotated[int | None, "requests sent at most, repeated ones included; null: no cap"] = field(
+        default=None, metadata=COST_ONLY
+    )
+    max_tokens: Annotated[int | None, "tokens read and written at most, as the server counts; null: no cap"] = field(
+        default=None, metadata=COST_ONLY
+    )
+    timeout: Annotated[float, "seconds a call may take"] = field(default=120.0, metadata=COST_ONLY)
     order_seed: Annotated[int | None, "draws the order of a choice's options; null: as they are given"] = 0
     max_pixels: Annotated[int, "larger images are scaled down to this"] = MAX_PIXELS
     top_logprobs: Annotated[int | None, "chat: tokens to tell the probability of; null: not asked for"] = 20
@@ -65,8 +72,8 @@ class ApiJudge:
 
     @property
     def spent(self) -> Ledger:
-        """What this process has spent with these settings."""
-        return ledger_of(self)
+        """What this process has spent with these settings; who asks in several orders of the options spends once."""
+        return ledger_of(replace(self, order_seed=None))
 
     def decide(
         self, requests: list[Request], *, batch_size: int = 16, notes: Counter[str] | None = None

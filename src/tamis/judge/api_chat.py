@@ -6,10 +6,10 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from tamis.images import fitted
 from tamis.judge.api_calls import Exchange, Refusal
 from tamis.judge.api_routes import Found, Prepared, data_url, png
 from tamis.judge.asking import Ask
-from tamis.scorers.relevance import fitted
 
 if TYPE_CHECKING:
     from transformers.decision import Question

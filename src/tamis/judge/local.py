@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
+from tamis.config import COST_ONLY
 from tamis.judge.asking import MAX_PIXELS, Ask, Request
 from tamis.sources import pin
 
@@ -30,7 +31,9 @@ class LocalJudge:
     attn_implementation: Annotated[str, "sdpa, flash_attention_2, eager"] = "sdpa"
     max_pixels: Annotated[int, "larger images are scaled down to this"] = MAX_PIXELS
     order_seed: Annotated[int | None, "draws the order of a choice's options; null: as they are given"] = 0
-    max_tokens: Annotated[int, "tokens a forward pass may hold, remembered ones included: the memory it takes"] = 65536
+    max_tokens: Annotated[int, "tokens a forward pass may hold, remembered ones included: the memory it takes"] = field(
+        default=65536, metadata=COST_ONLY
+    )
 
     def __post_init__(self) -> None:
         if self.quantization not in (None, *QUANTIZATIONS):

@@ -94,7 +94,7 @@ def subsets(
     memberships shuffled among those rows, sizes and overlap kept: would subsets drawn blindly differ as much? n: rows
     in either that have a value.
     """
-    numbers, a, b = _as_floats(values), np.asarray(in_a, dtype=bool), np.asarray(in_b, dtype=bool)
+    numbers, a, b = as_floats(values), np.asarray(in_a, dtype=bool), np.asarray(in_b, dtype=bool)
     rows = (a | b) & ~np.isnan(numbers)
     numbers, a, b = numbers[rows], a[rows].astype(np.float64), b[rows].astype(np.float64)
     if not a.any() or not b.any():
@@ -116,7 +116,7 @@ def subsets(
         shuffled = generator.permuted(np.broadcast_to(weights, (step, len(weights))), axis=1)
         extreme += int((np.abs(shuffled @ numbers) >= abs(difference) - rounding).sum())
         done += step
-    low, high = _percentiles(np.concatenate(spread), int(min(a.sum(), b.sum())))
+    low, high = percentiles(np.concatenate(spread), int(min(a.sum(), b.sum())))
     return Comparison(difference, low, high, (extreme + 1) / (draws + 1), len(numbers))
 
 
@@ -160,7 +160,7 @@ def _correlation(
 ) -> Estimate:
     if len(x) != len(y):
         raise ValueError(f"correlation: {len(x)} values against {len(y)}; pairs are needed")
-    left, right = _as_floats(x), _as_floats(y)
+    left, right = as_floats(x), as_floats(y)
     usable = ~(np.isnan(left) | np.isnan(right))
     labels = None if groups is None else np.asarray([str(group) for group in groups])[usable]
     left, right, nulls = left[usable], right[usable], int((~usable).sum())
@@ -174,7 +174,7 @@ def _correlation(
     drawn = []
     for rows in _row_draws(len(left), labels, generator, draws):
         drawn.append(statistic(left[rows], right[rows]))
-    low, high = _percentiles(np.concatenate(drawn), units)
+    low, high = percentiles(np.concatenate(drawn), units)
     return Estimate(float(value), low, high, len(left), nulls)
 
 
@@ -217,7 +217,7 @@ def _mean_interval(
         reach = NORMAL_REACH * numbers.std(ddof=1) / np.sqrt(len(numbers))
         return float(numbers.mean() - reach), float(numbers.mean() + reach)
     if labels is None:
-        return _percentiles(_resampled_means(numbers, generator, draws), len(numbers))
+        return percentiles(_resampled_means(numbers, generator, draws), len(numbers))
     # A drawn group brings its sum and its count: the mean of a draw needs no rows.
     _, group_of = np.unique(labels, return_inverse=True)
     sums, counts = np.bincount(group_of, weights=numbers), np.bincount(group_of)
@@ -229,7 +229,7 @@ def _mean_interval(
         chosen = generator.integers(0, len(counts), size=(step, len(counts)))
         means.append(sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1))
         done += step
-    return _percentiles(np.concatenate(means), len(counts))
+    return percentiles(np.concatenate(means), len(counts))
 
 
 def _normal_difference(numbers: np.ndarray, a: np.ndarray, b: np.ndarray, difference: float) -> Comparison:
@@ -282,7 +282,7 @@ def _sign_flip_p(numbers: np.ndarray, labels: np.ndarray | None, seed: int, draw
     return (extreme + 1) / (draws + 1)
 
 
-def _percentiles(draws: np.ndarray, units: int) -> tuple[float | None, float | None]:
+def percentiles(draws: np.ndarray, units: int) -> tuple[float | None, float | None]:
     """The interval of so many independent values (rows, or groups), from their bootstrap draws."""
     from scipy.stats import norm
 
@@ -295,7 +295,7 @@ def _percentiles(draws: np.ndarray, units: int) -> tuple[float | None, float | N
 
 
 def _usable(values: Sequence[float | None], groups: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray | None, int]:
-    numbers = _as_floats(values)
+    numbers = as_floats(values)
     usable = ~np.isnan(numbers)
     if groups is None:
         return numbers[usable], None, int((~usable).sum())
@@ -310,5 +310,5 @@ def _members(labels: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(labels[order][1:] != labels[order][:-1]) + 1)
 
 
-def _as_floats(values: Sequence[float | None]) -> np.ndarray:
+def as_floats(values: Sequence[float | None]) -> np.ndarray:
     return np.asarray([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis.images import Unscorable, decode_image
 from tamis.texts import text
-from tamis.tiny.world import SIDE
+from tamis.tiny.world import ATTRIBUTES, SIDE
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -23,14 +24,15 @@ class Oracle:
     """Columns (strings): NAME_shape, NAME_colour, NAME_pattern, NAME_ground, NAME_defect: what a scene of the embedded
     world shows, read from its pixels by matching against the renderer; `unsure` where no value is clear.
 
-    Only with asks (float32), higher is better:
+    Only with asks or description_column (float32), higher is better:
 
     - NAME_accuracy: share of the asked attributes that are as asked, 0..1. `unsure` counts as wrong.
     - NAME_all: 1 where all of them are, else 0.
 
     It knows the embedded world's scenes of one thing and nothing else. Of several things it reads one, the larger
-    sooner, or is unsure, and takes the others for clutter. None where the image cannot be read, or a value asked for
-    is null or empty; a value that the world does not have is never read, and so wrong.
+    sooner, or is unsure, and takes the others for clutter. None where the image cannot be read, a value asked for is
+    null or empty, or a description names none, or several of one attribute; a value in a column of asks that the world
+    does not have is never read, and so wrong.
     """
 
     name: Annotated[str, "begins the names of its columns"] = "oracle"
@@ -38,22 +40,26 @@ class Oracle:
     asks: Annotated[dict[str, str], "attribute: the column that holds the value asked for"] = field(
         default_factory=dict
     )
+    description_column: Annotated[str | None, "a text whose words are the values asked for, in place of asks"] = None
     rows_per_chunk: Annotated[int, "rows a kill can cost"] = 1024
 
     def __post_init__(self) -> None:
         for attribute in self.asks:
             if attribute not in ASKABLE:
                 raise ValueError(f"asks: {attribute!r} is not accepted; expected one of {', '.join(ASKABLE)}")
+        if self.asks and self.description_column:
+            raise ValueError("asks, description_column: give one of them")
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((self.image_column, *self.asks.values())))
+        described = (self.description_column,) if self.description_column else ()
+        return tuple(dict.fromkeys((self.image_column, *self.asks.values(), *described)))
 
     @property
     def columns(self) -> Features:
         from datasets import Features, Value
 
-        measures = MEASURES if self.asks else ()
+        measures = MEASURES if self.asks or self.description_column else ()
         return Features(
             {f"{self.name}_{attribute}": Value("string") for attribute in READ}
             | {f"{self.name}_{measure}": Value("float32") for measure in measures}
@@ -74,6 +80,8 @@ class Oracle:
         from tamis.tiny.oracle import agreement, read
 
         asked = {attribute: _value(row[column], column) for attribute, column in self.asks.items()}
+        if self.description_column:
+            asked = _described(_value(row[self.description_column], self.description_column, longest=2000))
         image = decode_image(row[self.image_column])
         if image.size != (SIDE, SIDE):
             smaller = min(image.size) > SIDE
@@ -89,8 +97,17 @@ class Oracle:
         return {f"{self.name}_{read}": values for read, values in batch.items()}
 
 
-def _value(value: Any, column: str) -> str:
+def _value(value: Any, column: str, longest: int = 100) -> str:
     try:
-        return text(value, longest=100).strip()
+        return text(value, longest=longest).strip()
     except Unscorable as reason:
         raise Unscorable(f"{column}: {str(reason).removeprefix('text: ')}") from reason
+
+
+def _described(told: str) -> dict[str, str]:
+    """The values that a text names: "a red dotted ring on navy ground"."""
+    words = set(re.findall(r"[a-z]+", told.lower()))
+    found = {name: [value for value in values if value in words] for name, values in ATTRIBUTES.items()}
+    if not any(found.values()) or any(len(values) > 1 for values in found.values()):
+        raise Unscorable("description: names no attribute, or several values of one")
+    return {name: values[0] for name, values in found.items() if values}

@@ -1,0 +1,215 @@
+"""How fast is one LoRA, against diffusers' own example script, with one model, same steps, in one run?
+
+    python benchmarks/diffusion_lora.py --diffusers_script PATH/TO/train_text_to_image_lora.py
+
+Stable Diffusion 1.5 by shape (860 million parameters), with random weights: timing does not need trained ones. Batch 1,
+256 pixels, float32, rank 16 on to_q, to_k, to_v, to_out: what the script adapts. It runs as it is, in a process of its
+own; its chances are steered so that both take the same steps, and losses can be held against each other. It encodes
+image and caption at every step, and clips over an exhausted iterator, that is never; here clipping is off too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lora_stack import pictures
+from measuring import report
+
+import tamis.tiny
+from tamis.run import Run
+from tamis.training.checkpoints import Checkpoint
+from tamis.training.diffusion_lora import DiffusionLora
+from tamis.training.diffusion_models import DiffusionModel, load
+from tamis.training.examples import Columns, Examples, encode, encode_texts
+from tamis.training.objective import draws
+from tamis.training.stack_training import StackTraining, order_of
+
+PEER = Path(__file__).parent / "peers" / "diffusers_lora.py"
+TOKENIZER = Path(tamis.tiny.__file__).parent / "weights" / "sd" / "tokenizer"
+CAPTION = "a photo of a red star"
+LEARNING_RATE, RANK = 1e-4, 16
+
+
+def save_model(folder: Path) -> None:
+    """The shapes of SD 1.5; the tokenizer is a small one, its texts padded to the same 77 tokens."""
+    from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+    )
+    text = CLIPTextConfig(
+        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+    )
+    StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(text),
+        tokenizer=CLIPTokenizer.from_pretrained(TOKENIZER, model_max_length=77),
+        unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768),
+        scheduler=DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+
+
+class Bench:
+    """One training of few steps, by either."""
+
+    def __init__(self, folder: Path, side: int, steps: int) -> None:
+        self.folder, self.side, self.steps = folder, side, steps
+        save_model(folder / "model")
+        self.config = DiffusionLora(
+            base_model=str(folder / "model"),
+            resolution=side,
+            lora_r=RANK,
+            lora_alpha=RANK,
+            lora_targets="attention",
+            learning_rate=LEARNING_RATE,
+            max_grad_norm=None,
+        )
+        rows = pictures(3, first=0, side=side)
+        self.model: DiffusionModel = load(str(folder / "model"), "")
+        started = time.perf_counter()
+        columns = Columns("image", None, {"a": CAPTION})
+        self.examples: Examples = encode(
+            {"a": rows}, columns, self.model, Run(folder / "run"), resolution=side, shapes=True
+        )
+        encode_texts(self.examples, self.model)
+        self.seconds_to_encode_once = (time.perf_counter() - started) / len(rows)
+        images = folder / "images"
+        images.mkdir()
+        with (images / "metadata.jsonl").open("w") as lines:
+            for number, row in enumerate(rows):
+                (images / f"{number}.png").write_bytes(row["image"]["bytes"])
+                lines.write(json.dumps({"file_name": f"{number}.png", "text": CAPTION}) + "\n")
+        self._tell()
+
+    def ours(self) -> tuple[list[float], list[float]]:
+        """Seconds of every step but the first, and losses."""
+        training = self._training()
+        moments: list[float] = []
+        training.train(
+            Checkpoint(self.folder / "stack.pt", [], self.steps),
+            progress=lambda loss: moments.append(time.perf_counter()),
+        )
+        return _between(moments), training.losses[:, 0].tolist()
+
+    def theirs(self, script: Path) -> tuple[list[float], list[float]]:
+        ran = subprocess.run(
+            [sys.executable, PEER, script, self.folder / "told.pt"],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1"},
+            check=True,
+        )
+        found = json.loads(ran.stdout)
+        return _between(found["moments"]), found["losses"]
+
+    def _training(self) -> StackTraining:
+        return StackTraining(
+            ["a"], self.steps, model=self.model, examples=self.examples, config=self.config, seed=0, say=print
+        )
+
+    def _tell(self) -> None:
+        """What the peer needs to take the same steps."""
+        order = order_of("a", self.examples, self.config, 0)
+        chosen = [order[step][0][0] for step in range(self.steps)]
+        shapes = [self.examples.latents[self.examples.rows["a"][place].image].mean.shape for place in chosen]
+        drawn = [draws(0, "a", step, [shape], 1000)[0] for step, shape in enumerate(shapes)]
+        begun: dict[str, torch.Tensor] = {}
+        for target, down, up in self._training().stack.matrices(0):
+            begun |= {f"{target.path}.lora_A.weight": down.clone(), f"{target.path}.lora_B.weight": up.clone()}
+        arguments: dict[str, Any] = {
+            "pretrained_model_name_or_path": self.folder / "model",
+            "train_data_dir": self.folder / "images",
+            "cache_dir": self.folder / "cache",
+            "output_dir": self.folder / "theirs",
+            "caption_column": "text",
+            "image_column": "image",
+            "resolution": self.side,
+            "rank": RANK,
+            "train_batch_size": 1,
+            "max_train_steps": self.steps,
+            "learning_rate": LEARNING_RATE,
+            "adam_weight_decay": self.config.adam_weight_decay,
+            "mixed_precision": "no",
+            "checkpointing_steps": 1_000_000,
+        }
+        told = {
+            "order": chosen,
+            "noise": [draw.noise[None] for draw in drawn],
+            "of_latents": [draw.of_latents[None] for draw in drawn],
+            "timesteps": [torch.tensor([draw.timestep]) for draw in drawn],
+            "begun": begun,
+            "arguments": ["--center_crop", *(f"--{name}={value}" for name, value in arguments.items())],
+        }
+        torch.save(told, self.folder / "told.pt")
+
+
+def _between(moments: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--diffusers_script",
+        type=Path,
+        help="train_text_to_image_lora.py of diffusers; not given: only our own speed is told",
+    )
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--side", type=int, default=256)
+    given = parser.parse_args()
+    ours: list[float] = []
+    theirs: list[float] = []
+    off = 0.0
+    with tempfile.TemporaryDirectory() as name:
+        bench = Bench(Path(name), given.side, given.steps)
+        for _ in range(given.runs):
+            if given.diffusers_script:
+                spent, wanted = bench.theirs(given.diffusers_script)
+                theirs.append(statistics.median(spent))
+            spent, losses = bench.ours()
+            ours.append(statistics.median(spent))
+            if given.diffusers_script:
+                off = max(off, *(abs(a - b) / b for a, b in zip(losses, wanted, strict=True)))
+            print({"ours": ours[-1], "theirs": theirs[-1:]}, file=sys.stderr, flush=True)
+    each = [peer / own for peer, own in zip(theirs, ours, strict=False)]
+    report(
+        "diffusion_lora",
+        {
+            "model": f"Stable Diffusion 1.5 by shape, random weights, float32, {given.side} px, batch 1, rank {RANK}",
+            "runs": given.runs,
+            "steps_timed_a_run": given.steps - 1,
+            "seconds_a_step": round(statistics.median(ours), 3),
+            "seconds_a_step_of_diffusers": round(statistics.median(theirs), 3) if theirs else None,
+            "seconds_once_an_image": round(bench.seconds_to_encode_once, 3),
+            "times_as_fast_as_diffusers": {
+                "median": round(statistics.median(each), 2),
+                "low": round(min(each), 2),
+                "high": round(max(each), 2),
+            }
+            if each
+            else "not run: no --diffusers_script",
+            "largest_relative_difference_of_losses": off if each else None,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

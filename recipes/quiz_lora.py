@@ -1,0 +1,355 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["tamis==0.1.0"]
+#
+# [tool.hf-jobs]
+# flavor = "l4x1"
+# timeout = "12h"
+# secrets = ["HF_TOKEN", "OPENAI_API_KEY"]
+# ///
+r"""QZLoRA (arXiv 2511.12002): the pictures that a vision-language model learns most from teach a diffusion model best.
+
+A judge writes a quiz from each topic's article and takes it on every candidate picture; a LoRA is trained on the
+pictures that answer most of it, and on others to compare; what the LoRAs draw is graded by the same quiz, by questions
+held out of it, and by scorers that did not select. Claim: none < random-15 < top-15.
+
+    accelerate launch --config_file accelerate_configs/single_gpu.yaml recipes/quiz_lora.py \
+        --config recipes/quiz_lora.24gb.yaml --dataset USER/CANDIDATES --push_to_hub \
+        --hub_model_id USER/LORAS --hub_dataset_id USER/QUIZZES
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from tamis.config import ConfigError, RunConfig, parse, plain_errors
+from tamis.training.diffusion_lora import DiffusionLora
+
+STYLES = {"photo": "diffusion/caption", "illustration": "diffusion/caption_illustration"}
+EMBEDDING = {"text_column": None, "embedding": True, "image_column": "image"}  # of CLIP, for retention
+
+
+@dataclass(kw_only=True)
+class QuizLora(DiffusionLora, RunConfig):
+    output_dir: Annotated[str, "where journal, adapters, results.json, report.html and hub/ are written"] = (
+        "outputs/quiz_lora"
+    )
+    dataset: Annotated[str, "candidates: Hub id, or a local folder"]
+    dataset_config: Annotated[str | None, "config of that dataset"] = None
+    split: Annotated[str, "split of that dataset"] = "train"
+    revision: Annotated[str | None, "branch, tag or commit; what it resolves to is recorded"] = None
+    id_column: Annotated[str | None, "column whose values become row_id; none: SPLIT-INDEX"] = None
+    topic_column: Annotated[str, "what a picture is said to show"] = "topic"
+    article_column: Annotated[str, "what is known of the topic, the same in all of its rows"] = "article"
+    image_column: Annotated[str, "the picture"] = "image"
+    author_column: Annotated[str | None, "who made it, for attribution"] = None
+    licence_column: Annotated[str | None, "its licence; one that forbids derivatives is left out"] = None
+    lookalike_column: Annotated[str | None, "what the topic is taken for"] = None
+    lookalike_article_column: Annotated[str | None, "and the article on that"] = None
+    topic_columns: Annotated[list[str], "more that is known of a topic, for grading: its category"] = field(
+        default_factory=list
+    )
+    topics: Annotated[list[str] | None, "only these topics"] = None
+    allow_no_derivatives: Annotated[bool, "use pictures whose licence forbids derivatives all the same"] = False
+
+    writer: Annotated[dict[str, Any], "judge that writes the quizzes: {backend: ..., model: ...}"]
+    judge: Annotated[dict[str, Any], "judge that takes them: {backend: ..., model: ...}"]
+    weaker_judge: Annotated[dict[str, Any] | None, "another taker, for the arms that end in .weaker"] = None
+    wording: Annotated[Literal["full", "short"], "of the prompts; short: for models of a few million parameters"] = (
+        "full"
+    )
+    questions: Annotated[int, "questions a quiz, those held out among them"] = 15
+    heldout_questions: Annotated[int, "of these never used to select, only to grade"] = 5
+    options: Annotated[int, "options a question"] = 4
+    contrastive: Annotated[bool, "ask what tells the topic from its look-alike"] = False
+    cannot_tell: Annotated[str | None, "the option that is never right; null: none"] = (
+        "it cannot be told from the picture"
+    )
+    quiz_orders: Annotated[int, "orders of the options asked and averaged"] = 1
+    batch_size: Annotated[int, "pictures a judge's call; halved by itself when memory runs out"] = 16
+
+    arms: Annotated[list[str], "what is trained and compared, see tamis.topic_arms"] = field(
+        default_factory=lambda: ["none", "random-15", "top-15"]
+    )
+    random_draws: Annotated[int, "draws of every random arm"] = 1
+    other_seeds: Annotated[list[int], "train and draw the arms of other_seeds_arms once more with each"] = field(
+        default_factory=list
+    )
+    other_seeds_arms: Annotated[list[str], "arms that the other seeds repeat"] = field(default_factory=list)
+
+    styles: Annotated[list[Literal["photo", "illustration"]], "prompts that the arms draw"] = field(
+        default_factory=lambda: ["photo", "illustration"]
+    )
+    images_per_prompt: Annotated[int, "pictures a topic, arm and style; their noise is the same in all arms"] = 5
+    num_inference_steps: Annotated[int, "steps of the sampler"] = 50
+    guidance_scale: Annotated[float, "how far from the unconditioned prediction"] = 7.5
+    eval_batch_size: Annotated[int, "pictures drawn at once"] = 4
+    grading: Annotated[list[dict[str, Any] | str], "more scorers of what is drawn: FILE, or '{scorer: FILE, ...}'"] = (
+        field(default_factory=list)
+    )
+    second_judge_column: Annotated[str | None, "the column of `grading` whose ranking is compared with the quiz's"] = (
+        None
+    )
+    pairwise: Annotated[dict[str, Any] | None, "pairs of arms: '{judge: {...}, ...}', settings of that scorer"] = None
+    pairwise_column: Annotated[str, "what both pictures of a pair are held against"] = "prompt"
+    unrelated_prompts: Annotated[list[str], "prompts of other things: what a LoRA left unharmed (retention)"] = field(
+        default_factory=list
+    )
+    retention_model: Annotated[str, "CLIP whose embeddings retention compares"] = "openai/clip-vit-large-patch14"
+
+    def __post_init__(self) -> None:
+        RunConfig.__post_init__(self)
+        DiffusionLora.__post_init__(self)
+        for name in ("batch_size", "questions", "quiz_orders", "random_draws", "images_per_prompt", "eval_batch_size"):
+            self.refuse_below(name, 1)
+        self.refuse_below("options", 2)
+        self.refuse_below("heldout_questions", 0, self.questions - 1)
+        self.refuse_below("num_inference_steps", 1, math.inf)
+        from tamis import topic_arms
+
+        arms = topic_arms.expand(self.arms, self.random_draws)
+        if not any(arm.k for arm in arms):
+            raise ConfigError(f"arms: {self.arms} trains nothing that is selected; give at least one top-K")
+        if strangers := set(self.other_seeds_arms) - set(self.arms):
+            raise ConfigError(f"other_seeds_arms: {', '.join(sorted(strangers))} is not among arms")
+        if any(arm.weaker for arm in arms) and self.weaker_judge is None:
+            raise ConfigError("weaker_judge: needed for arms that end in .weaker")
+        for name in ("hub_model_id", "hub_dataset_id"):
+            if self.push_to_hub and getattr(self, name) is None:
+                raise ConfigError(f"{name}: needed with push_to_hub (OWNER/NAME)")
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    config = parse(QuizLora, argv, description=__doc__)
+    from tamis import (
+        arms,
+        candidates,
+        dry_run,
+        grading,
+        hub,
+        models,
+        quiz_dry_run,
+        quiz_making,
+        rows,
+        scorers,
+        sources,
+        topic_arms,
+    )
+    from tamis.generate import Drawing
+    from tamis.quiz_release import QuizRelease
+    from tamis.run import Run
+    from tamis.scoring import attach_scores
+    from tamis.training.diffusion_lora import train_diffusion_loras
+
+    writer, blind, *takers = scorers.build(_reading(config))
+    graders = scorers.build(_grading(config), image_column="image")
+    seeds = {config.seed: topic_arms.expand(config.arms, config.random_draws)}
+    seeds |= {seed: topic_arms.expand(config.other_seeds_arms, 1) for seed in config.other_seeds}  # a seed is a draw
+    run = Run(config.output_dir, recipe="quiz_lora", config=config, seed=config.seed, report_to=config.report_to)
+
+    # ---- 1. Read -----------------------------------------------------------------------------------------------------
+    columns = _columns(config)
+    with run.stage("read") as stage:
+        pool, source = rows.read_rows(
+            config.dataset,
+            run=run,
+            config_name=config.dataset_config,
+            split=config.split,
+            revision=config.revision,
+            limit=config.limit,
+            id_column=config.id_column,
+            needs=columns.needed,
+        )
+        rows.refuse_non_images(pool.features, config.image_column)
+        found = candidates.gather(pool, columns, only=config.topics, allow_no_derivatives=config.allow_no_derivatives)
+        stage["rows"] = len(found.pool)
+    drawing = Drawing(
+        model=config.base_model,
+        revision=config.base_revision,
+        num_inference_steps=config.num_inference_steps,
+        guidance_scale=config.guidance_scale,
+        side=config.resolution,
+    )
+    if config.dry_run:
+        figures = quiz_dry_run.estimate(
+            found,
+            writer,
+            blind,
+            takers,
+            drawing,
+            seeds,
+            config,
+            drawn_per_adapter=config.images_per_prompt * len(config.styles) + len(config.unrelated_prompts),
+            graders=len(graders),
+            batch_size=config.batch_size,
+            run=run,
+        )
+        dry_run.show(run, figures)
+        run.close()
+        return {"dry_run": dict(figures)}
+    if config.push_to_hub:  # may we write there? Asked before hours are spent
+        hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
+        hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)
+    quizzes = quiz_making.make_quizzes(
+        found.participating(), writer, blind, heldout=config.heldout_questions, run=run, batch_size=config.batch_size
+    )
+    found = found.without(quizzes.refused)
+    run.say(f"questions: {', '.join(f'{count} {use}' for use, count in quizzes.counts().items())}")
+
+    # ---- 2. Score ----------------------------------------------------------------------------------------------------
+    pool = found.to_score(quizzes.of("quiz"))
+    for taker in takers:
+        pool = attach_scores(pool, taker, run=run, batch_size=config.batch_size)
+    models.release()
+
+    # ---- 3. Select ---------------------------------------------------------------------------------------------------
+    weaker_by = "weaker_quiz_score" if config.weaker_judge else None
+    choices, refused = topic_arms.choose_all(
+        found.by_topic(pool), seeds, by="quiz_score", weaker_by=weaker_by, answers="quiz_answers"
+    )
+    found = found.without(refused)
+    for topic, why in found.refused.items():
+        run.say(f"left out: {topic}: {why}")
+    subsets = topic_arms.union(choices, pool, config.seed)
+    pool = arms.with_arms(pool.remove_columns("questions"), subsets)
+
+    # ---- 4. Train ----------------------------------------------------------------------------------------------------
+    named = candidates.folder_names(found.names)
+    folders = {choice: choice.folder(named[choice.topic], config.seed) for choice in choices}
+    longest = config.optimizer_steps(topic_arms.largest(seeds[config.seed]))
+    adapters = train_diffusion_loras(
+        {folder: choice.rows for choice, folder in folders.items()},
+        config,
+        run,
+        image_column=config.image_column,
+        captions={folder: _prompt(config, choice.topic, "photo") for choice, folder in folders.items()},
+        steps={folder: longest for choice, folder in folders.items() if choice.arm.matched},
+    )
+    models.release()
+    worn = {(c.topic, c.arm.name, c.seed): adapters[folder].path for c, folder in folders.items()}
+    worn |= {(name, "none", seed): None for name in found.names for seed in seeds}  # what all others are held against
+    told, features = quizzes.told(found.participating())
+    asked = {topic: {style: _prompt(config, topic, style) for style in config.styles} for topic in found.names}
+    drawn = grading.to_draw(told, worn, asked, config.images_per_prompt, features)
+    drawn = attach_scores(drawn, drawing, run=run, batch_size=config.eval_batch_size)
+    for grader in graders:
+        drawn = attach_scores(drawn, grader, run=run, batch_size=config.batch_size)
+    unrelated = {f"unrelated-{number}": text for number, text in enumerate(config.unrelated_prompts)}
+    others = None
+    if unrelated:
+        others = grading.to_draw(told, worn, dict.fromkeys(found.names, unrelated), 1, features)
+        others = attach_scores(others, drawing, run=run, batch_size=config.eval_batch_size)
+        clip = scorers.build([{"scorer": "clip", "model": config.retention_model, **EMBEDDING}])
+        others = grading.with_retention(attach_scores(others, clip[0], run=run, batch_size=config.batch_size))
+    contests = None
+    if config.pairwise:
+        contests = grading.pairs(drawn, topic_arms.contests(seeds[config.seed]), config.pairwise_column)
+        [referee] = scorers.build([{"scorer": "pairwise", "wording": config.wording, **config.pairwise}])
+        contests = attach_scores(contests, referee, run=run, batch_size=config.batch_size)
+    models.release()
+    best = topic_arms.headline(seeds[config.seed])
+    metrics = arms.numeric(drawn, [column for grader in graders for column in grader.columns])
+    metrics = [metric for metric in metrics if not metric.endswith("quiz_score")]  # ranks within a topic, means nothing
+    measured = grading.measure(
+        drawn,
+        metrics,
+        best=best,
+        unrelated=others,
+        contests=contests,
+        trained_on=topic_arms.trained_on(choices, "quiz_accuracy"),
+        clusters=["topic", *config.topic_columns[:1]],
+        second=config.second_judge_column,
+        seed=config.seed,
+    )
+    run.nulls = arms.nulls(drawn, metrics, weighted=None) | run.nulls
+    results = run.results(arms=measured.pop("arms"), comparisons=measured.pop("comparisons")) | measured
+    results |= {"quizzes": quizzes.counts(), "refused": found.refused}
+
+    # ---- 5. Publish --------------------------------------------------------------------------------------------------
+    if run.is_main:
+        release = QuizRelease(
+            dataset_id=config.hub_dataset_id or hub.unpushed_id(config.dataset, "quizzes"),
+            model_id=config.hub_model_id or hub.unpushed_id(config.dataset, "loras"),
+            source=source,
+            base=sources.pin(config.base_model, "model", config.base_revision),
+            columns=columns,
+            pool=pool,
+            quizzes=quizzes,
+            drawn=drawn,
+            subsets=subsets,
+            choices=choices,
+            folders=folders,
+            results=results,
+            best=best,
+            metrics=metrics,
+            seed=config.seed,
+        )
+        pictures = release.pictures()
+        page = release.page(pictures)
+        (run.output_dir / "report.html").write_text(page, encoding="utf-8")
+        to = {"push": config.push_to_hub, "private": config.hub_private_repo}
+        data = hub.publish_dataset(
+            run, release.dataset_id, release.configs(), release.dataset_card(), pictures | {"report.html": page}, **to
+        )
+        saved = {folder: adapters[folder].path for folder in folders.values()}
+        files = pictures | {"credits.csv": release.credits()}
+        loras = hub.publish_adapter(run, release.model_id, saved, release.adapter_card(), files, **to)
+        arms.show(run, results["arms"], metrics)
+        hub.show(run, data, load=["scores", best])
+        hub.show_adapter(run, loras, release.loading())
+    run.say(run.finish(results))
+    return results
+
+
+def _columns(config: QuizLora) -> Any:
+    from tamis.candidates import Columns
+
+    return Columns(
+        topic=config.topic_column,
+        article=config.article_column,
+        image=config.image_column,
+        author=config.author_column,
+        licence=config.licence_column,
+        lookalike=config.lookalike_column,
+        lookalike_article=config.lookalike_article_column,
+        about_topic=tuple(config.topic_columns),
+    )
+
+
+def _reading(config: QuizLora) -> list[dict[str, Any]]:
+    """Who writes the quizzes, who is asked them blind, who takes them on the candidates."""
+    lookalikes = "lookalikes" if config.contrastive else None
+    written = {"count": config.questions, "options": config.options, "lookalikes_column": lookalikes}
+    taken = {"image_column": config.image_column, "left_out_column": "left_out", **_asked(config)}
+    scorers = [
+        {"scorer": "quiz_writer", "judge": config.writer, "wording": config.wording, **written},
+        {"scorer": "needs_picture", "judge": config.judge, "wording": config.wording},
+        {"scorer": "quiz", "judge": config.judge, **taken},
+    ]
+    if config.weaker_judge:
+        scorers.append({"scorer": "quiz", "name": "weaker_quiz", "judge": config.weaker_judge, **taken})
+    return scorers
+
+
+def _grading(config: QuizLora) -> list[dict[str, Any] | str]:
+    """The quiz that selected, the questions that did not, and the scorers of the YAML."""
+    quiz = {"scorer": "quiz", "judge": config.judge, "image_column": "image", **_asked(config)}
+    heldout = quiz | {"name": "heldout_quiz", "questions_column": "heldout_questions"}
+    return [quiz, *([heldout] if config.heldout_questions else []), *config.grading]
+
+
+def _asked(config: QuizLora) -> dict[str, Any]:
+    return {"wording": config.wording, "cannot_tell": config.cannot_tell, "orders": config.quiz_orders}
+
+
+def _prompt(config: QuizLora, topic: str, style: str) -> str:
+    from tamis.prompts import render
+
+    return render(STYLES[style], wording=config.wording, topic=topic)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

@@ -1,0 +1,118 @@
+"""Pictures of trained arms: a grid of what they draw from the same noise, their means, what goes in against what comes
+out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tamis.report import TILE, thumbnail
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from matplotlib.figure import Figure
+
+SHADES = {"none": "#b9bec7", "random": "#c9a227", "bottom": "#b4452f", "top": "#1b7f5c"}
+OTHER = "#4a6fa5"
+
+
+def grid(drawn: Dataset, arms: Sequence[str], topics: Sequence[str], *, style: str, seed: int, each: int = 2) -> bytes:
+    """A line a topic, a block an arm: the first pictures of each, from the same noise in all of them. PNG."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font, label, head = ImageFont.load_default(size=17), 124, 30
+    at = {
+        key: position
+        for position, key in enumerate(
+            zip(*(drawn[name][:] for name in ("topic", "arm", "style", "seed", "turn")), strict=True)
+        )
+    }
+    block = each * (TILE + 4) + 10
+    sheet = Image.new("RGB", (label + len(arms) * block, head + len(topics) * (TILE + 8)), "white")
+    brush = ImageDraw.Draw(sheet)
+    for place, arm in enumerate(arms):
+        brush.text((label + place * block + 2, 6), arm, fill="black", font=font)
+    for line, topic in enumerate(topics):
+        top = head + line * (TILE + 8)
+        brush.text((6, top + TILE // 2 - 8), topic[:13], fill="black", font=font)
+        for place, arm in enumerate(arms):
+            for turn in range(each):
+                position = at.get((topic, arm, style, seed, turn))
+                if position is not None:
+                    tile = thumbnail(drawn[position]["image"])
+                    sheet.paste(tile, (label + place * block + turn * (TILE + 4), top))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def arms_plot(arms: dict[str, dict[str, Any]], metrics: Sequence[str]) -> bytes:
+    """One panel a metric: each arm's mean with its interval. PNG."""
+    from matplotlib import pyplot
+
+    across = min(3, len(metrics))
+    down = -(-len(metrics) // across)
+    size = (3.9 * across, (0.9 + 0.27 * len(arms)) * down)
+    figure, axes = _figure(pyplot, down, across, size)
+    for axis, metric in zip(axes.flat, metrics, strict=False):
+        told = [(arm, values[metric]) for arm, values in reversed(arms.items()) if metric in values]
+        for line, (arm, estimate) in enumerate(told):
+            if estimate["value"] is None:
+                continue
+            colour = SHADES.get(arm.split("-")[0], OTHER)
+            axis.plot(estimate["value"], line, "o", color=colour, markersize=5)
+            if estimate["low"] is not None:
+                axis.plot([estimate["low"], estimate["high"]], [line, line], color=colour, linewidth=2)
+        axis.set_yticks(range(len(told)), [arm for arm, _ in told], fontsize=8)
+        axis.set_title(metric, fontsize=10)
+        axis.grid(axis="x", color="#0001")
+    return _png(pyplot, figure, axes, len(metrics))
+
+
+def input_output_plot(
+    trained_on: dict[str, dict[str, float]],
+    drawn: dict[str, dict[str, float]],
+    correlations: dict[str, dict[str, Any]],
+    arms: Sequence[str],
+) -> bytes:
+    """One panel an arm: a point a topic, quiz accuracy of its training pictures against that of what it draws. PNG."""
+    from matplotlib import pyplot
+
+    across = min(4, len(arms))
+    down = -(-len(arms) // across)
+    figure, axes = _figure(pyplot, down, across, (3.0 * across, 2.8 * down))
+    for axis, arm in zip(axes.flat, arms, strict=False):
+        topics = [topic for topic in trained_on[arm] if topic in drawn.get(arm, {})]
+        x, y = [trained_on[arm][t] for t in topics], [drawn[arm][t] for t in topics]
+        axis.plot(x, y, "o", color=SHADES.get(arm.split("-")[0], OTHER), alpha=0.8, markersize=5)
+        r = correlations[arm]
+        told = "r: not defined" if r["value"] is None else f"r = {r['value']:.2f}"
+        reach = "" if r["low"] is None else f" [{r['low']:.2f}, {r['high']:.2f}]"
+        axis.set_title(f"{arm}: {told}{reach}", fontsize=9)
+        axis.set_xlim(-0.03, 1.03)
+        axis.set_ylim(-0.03, 1.03)
+        axis.tick_params(labelsize=8)
+    axes.flat[0].set_xlabel("quiz accuracy, trained on", fontsize=8)
+    axes.flat[0].set_ylabel("quiz accuracy, drawn", fontsize=8)
+    return _png(pyplot, figure, axes, len(arms))
+
+
+def _figure(pyplot: Any, down: int, across: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    pyplot.switch_backend("Agg")
+    return pyplot.subplots(down, across, figsize=size, squeeze=False)
+
+
+def _png(pyplot: Any, figure: Figure, axes: np.ndarray, used: int) -> bytes:
+    for axis in axes.flat[used:]:
+        axis.set_visible(False)
+    for axis in axes.flat:
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    figure.tight_layout()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})  # the same run gives the same bytes
+    pyplot.close(figure)
+    return buffer.getvalue()

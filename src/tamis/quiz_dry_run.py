@@ -1,0 +1,95 @@
+"""What a run of quiz_lora would take, measured on its first topic: judge calls, steps, pictures, time, memory, disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tamis import models
+from tamis.candidates import LEFT_OUT
+from tamis.dry_run import borrowed_folder, duration, peak_memory, size, size_of, timed
+from tamis.generate import Drawing
+from tamis.quiz_making import make_quizzes
+from tamis.training.diffusion_lora import DiffusionLora, train_diffusion_loras
+
+if TYPE_CHECKING:
+    from tamis.candidates import Candidates
+    from tamis.run import Run
+    from tamis.scoring import Scorer
+    from tamis.topic_arms import Arm
+
+PICTURES, STEPS, DRAWN = 16, 4, 2
+
+
+def estimate(
+    found: Candidates,
+    writer: Any,
+    blind: Any,
+    takers: Sequence[Scorer],
+    drawing: Drawing,
+    arms: dict[int, list[Arm]],
+    config: DiffusionLora,
+    *,
+    drawn_per_adapter: int,
+    graders: int,
+    batch_size: int,
+    run: Run,
+) -> list[tuple[str, str]]:
+    """Writes one topic's quiz, takes it on a few of its pictures, trains a few steps, draws a few pictures."""
+    topics = found.participating()
+    usable = sum(why is None for why in found.to_score({})[LEFT_OUT][:])
+    with borrowed_folder(run) as folder:
+        own, run.output_dir = run.output_dir, folder
+        try:
+            first = topics.select([0]).flatten_indices()
+            quizzes = make_quizzes(first, writer, blind, heldout=0, run=run, batch_size=batch_size)
+            told = found.to_score(quizzes.of("quiz"))
+            rows = [at for at, name in enumerate(told[found.columns.topic][:]) if name == first[0]["topic"]]
+            sample = told.select(rows[:PICTURES]).flatten_indices()
+            taking = sum(timed(sample, taker, run, folder / taker.name, batch_size) for taker in takers) / len(sample)
+            models.release()
+            training = _step_seconds(sample, config, found.columns.image, run)
+            models.release()
+            picture = _picture_seconds(drawing, run)
+        finally:
+            run.output_dir = own
+    adapters = [arm for some in arms.values() for arm in some if arm.way != "none"] * len(topics)
+    steps = sum(config.optimizer_steps(arm.k or len(rows)) for arm in adapters)
+    drawn = drawn_per_adapter * (len(adapters) + len(topics) * len(arms))
+    asked = len(quizzes.table)
+    questions = usable * asked * len(takers)
+    total = taking * usable / run.ranks + steps * training / run.ranks + drawn * picture / run.ranks
+    repos = {one for scorer in (writer, blind, *takers, drawing) for one in scorer.models}
+    return [
+        ("pictures", f"{len(found.pool):,} in {len(topics):,} topics, {usable:,} may be chosen"),
+        ("judge, to write", f"{len(topics):,} quizzes, three tries each at most"),
+        ("judge, blind", f"{len(topics) * asked * blind.orders:,} questions without a picture"),
+        ("judge, to choose", f"{questions:,} questions, {duration(taking * usable / run.ranks)}"),
+        ("judge, to grade", f"about {drawn * asked:,} questions, and {graders - 1} more scorers of {drawn:,} pictures"),
+        ("training", f"{len(adapters):,} adapters, {steps:,} steps, {duration(steps * training / run.ranks)}"),
+        ("drawing", f"{drawn:,} pictures, {duration(drawn * picture / run.ranks)}"),
+        ("time", f"{duration(total)} and the grading, on {run.ranks} process(es), {run.accelerator.device.type}"),
+        ("memory", peak_memory()),
+        ("disk", f"{size(found.pool.with_format('arrow')[:].nbytes)} of pictures, as much again to publish"),
+        ("downloads", f"{size(sum(size_of(*repo) for repo in repos))} of models (less what is cached)"),
+    ]
+
+
+def _step_seconds(sample: Any, config: DiffusionLora, image_column: str, run: Run) -> float:
+    """Of one adapter; several at once take less each."""
+    few = dataclasses.replace(config, max_train_steps=STEPS, adapters_at_once=1, sample_every=None)
+    before = len(run.stages)
+    subset, caption = {"dry-run": sample}, {"dry-run": "a photo"}
+    adapter = train_diffusion_loras(subset, few, run, image_column=image_column, captions=caption)["dry-run"]
+    del run.stages[before:]
+    return 1 / adapter.train_metrics["steps_per_second"]
+
+
+def _picture_seconds(drawing: Drawing, run: Run) -> float:
+    pictures = {"prompt": ["a photo"] * DRAWN, "seed": list(range(DRAWN)), "adapter": [None] * DRAWN}
+    drawing({name: values[:1] for name, values in pictures.items()})  # loads the model
+    started = time.perf_counter()
+    drawing(pictures)
+    return (time.perf_counter() - started) / DRAWN

@@ -1,0 +1,185 @@
+"""Arms within a topic: which of its candidates a name such as top-15, random-15.2 or top-2.matched stands for."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tamis import select
+from tamis.columns import column_values
+from tamis.config import ConfigError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FORMS = "none, full, top-K, bottom-K, random-K, clustered-K, top-spread; .matched or .weaker behind it"
+_NAME = re.compile(
+    r"(?:(?P<plain>none|full|top-spread)|(?P<way>top|bottom|random|clustered)-(?P<k>[1-9]\d*))"
+    r"(?:\.(?P<draw>[1-9]\d*))?(?P<matched>\.matched)?(?P<weaker>\.weaker)?"
+)
+FEWEST = 2  # images that top-spread keeps at least: of one a LoRA learns the picture
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A subset of each topic's candidates, and whether its LoRA is trained as long as the largest arm's.
+
+    - top-K, bottom-K: highest and lowest scores. random-K.D: draw D. full: every candidate that may be chosen.
+    - clustered-K: the better half of the candidates in two clusters by the answers they give, as a topic's that has no
+      single look (a bird's two plumages); each cluster's best, by its share.
+    - top-spread: as many as score within one standard deviation of the best, at least two, at most the largest K.
+    - .matched: trained for as many steps as the largest K takes, since k alone changes that too.
+    - .weaker: as another, weaker judge scored them.
+    """
+
+    name: str
+    way: str
+    k: int | None = None
+    draw: int | None = None
+    matched: bool = False
+    weaker: bool = False
+
+    @property
+    def pooled(self) -> str:
+        """The name under which its pictures are averaged: draws together."""
+        return self.name if self.draw is None else self.name.replace(f".{self.draw}", "", 1)
+
+
+def parse(name: str) -> Arm:
+    found = _NAME.fullmatch(name)
+    if found is None or (found["draw"] and found["way"] != "random") or (found["plain"] == "none" and name != "none"):
+        raise ConfigError(f"arms: {name!r} is not accepted; expected {FORMS}")
+    k = int(found["k"]) if found["k"] else None
+    draw = int(found["draw"]) if found["draw"] else None
+    return Arm(name, found["plain"] or found["way"], k, draw, bool(found["matched"]), bool(found["weaker"]))
+
+
+def expand(names: list[str], draws: int) -> list[Arm]:
+    """The arms of a list, random-K as so many draws; each once."""
+    arms = []
+    for arm in map(parse, dict.fromkeys(names)):
+        if arm.way == "random" and arm.draw is None:
+            head = f"random-{arm.k}"
+            arms += [parse(f"{head}.{number}{arm.name.removeprefix(head)}") for number in range(1, draws + 1)]
+        else:
+            arms.append(arm)
+    return list(dict.fromkeys(arms))
+
+
+def largest(arms: list[Arm]) -> int:
+    """The largest K: what a topic needs as usable candidates, and whose steps `.matched` arms take."""
+    return max((arm.k or 0 for arm in arms), default=0)
+
+
+def headline(arms: list[Arm]) -> str:
+    """The arm that the claim is about: the largest plain top-K."""
+    tops = [arm for arm in arms if arm.way == "top" and not arm.weaker and not arm.matched]
+    return max(tops, key=lambda arm: arm.k).name if tops else next(arm.pooled for arm in arms if arm.way != "none")
+
+
+def contests(arms: list[Arm]) -> list[tuple[str, str]]:
+    """Pairs of arms that a judge is to compare by eye: the headline against none and its equals in number."""
+    best = parse(headline(arms))
+    rivals = [arm.pooled for arm in arms if arm.way == "none" or (arm.k == best.k and arm.pooled != best.name)]
+    return [(best.name, rival) for rival in dict.fromkeys(rivals)]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One subset of one topic's candidates: what a LoRA is trained on."""
+
+    topic: str
+    arm: Arm
+    seed: int
+    rows: Dataset
+
+    def folder(self, topic: str, main_seed: int) -> str:
+        return f"{topic}/{self.arm.name}" + ("" if self.seed == main_seed else f".seed-{self.seed}")
+
+
+def trained_on(choices: list[Choice], column: str) -> dict[str, dict[str, float]]:
+    """pooled arm to topic to the mean of a column over the rows it kept."""
+    means: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for choice in choices:
+        means[choice.arm.pooled][choice.topic].append(float(np.nanmean(column_values(choice.rows, column))))
+    return {arm: {topic: float(np.mean(v)) for topic, v in topics.items()} for arm, topics in means.items()}
+
+
+def union(choices: list[Choice], pool: Dataset, seed: int) -> dict[str, Dataset]:
+    """The rows of the pool that each arm of this seed keeps, all topics together."""
+    kept: dict[str, set[str]] = defaultdict(set)
+    for choice in choices:
+        if choice.seed == seed:
+            kept[choice.arm.name].update(choice.rows["row_id"][:])
+    ids = pool["row_id"][:]
+    return {name: pool.select([at for at, one in enumerate(ids) if one in rows]) for name, rows in kept.items()}
+
+
+def choose_all(
+    by_topic: dict[str, Dataset],
+    arms: dict[int, list[Arm]],
+    *,
+    by: str,
+    weaker_by: str | None,
+    answers: str,
+) -> tuple[list[Choice], dict[str, str]]:
+    """What every arm of every seed keeps of every topic; and topics with too few candidates for the largest arm.
+
+    `none` keeps nothing and is in no choice.
+    """
+    most = max(largest(some) for some in arms.values())
+    choices, refused = [], {}
+    for topic, rows in by_topic.items():
+        columns = [by] if weaker_by is None else [by, weaker_by]
+        usable = min(int((~np.isnan(column_values(rows, column))).sum()) for column in columns)
+        if usable < most:
+            refused[topic] = f"too few candidates: {usable} can be scored, {most} are needed"
+            continue
+        for seed, some in arms.items():
+            for arm in some:
+                if arm.way != "none":
+                    kept = choose(rows, arm, by=by, weaker_by=weaker_by, answers=answers, most=most, seed=seed)
+                    choices.append(Choice(topic, arm, seed, kept))
+    return choices, refused
+
+
+def choose(rows: Dataset, arm: Arm, *, by: str, weaker_by: str | None, answers: str, most: int, seed: int) -> Dataset:
+    """The rows of one topic that the arm keeps; unscored rows are in none."""
+    by = weaker_by if arm.weaker else by
+    if arm.way == "full":
+        return rows.select(np.flatnonzero(~np.isnan(column_values(rows, by))))
+    if arm.way == "random":
+        return select.random_k(rows, k=arm.k, seed=seed * 1000 + (arm.draw or 0), among=by)
+    if arm.way == "bottom":
+        return select.bottom_k(rows, by, k=arm.k, seed=seed)
+    if arm.way == "clustered":
+        thin = rows.select_columns(["row_id", by, answers])  # a column more would rewrite the pictures
+        half = select.top_k(thin, by, k=max(arm.k, len(rows) // 2), seed=seed, at_most=True)
+        clustered = half.add_column("cluster", clusters(half, answers))
+        kept = set(select.top_k(clustered, by, k=arm.k, per="cluster", seed=seed)["row_id"][:])
+        return rows.select([at for at, one in enumerate(rows["row_id"][:]) if one in kept])
+    k = spread_k(rows, by, most) if arm.way == "top-spread" else arm.k
+    return select.top_k(rows, by, k=k, seed=seed)
+
+
+def clusters(rows: Dataset, answers: str) -> list[int]:
+    """Two clusters of rows by the options they made the judge take (Ward, on one column an option)."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    taken = [{(one["id"], one["answer"]) for one in row or ()} for row in rows[answers][:]]
+    known = sorted(set().union(*taken))
+    marks = np.asarray([[option in row for option in known] for row in taken], dtype=np.float64)
+    if len(rows) < 3 or (marks == marks[0]).all():
+        return [0] * len(rows)
+    return [int(label) for label in fcluster(linkage(marks, method="ward"), t=2, criterion="maxclust")]
+
+
+def spread_k(rows: Dataset, by: str, most: int) -> int:
+    """How many score within one standard deviation of the best: few where the topic's pictures differ much."""
+    scores = column_values(rows, by)
+    scores = scores[~np.isnan(scores)]
+    return int(np.clip((scores >= scores.max() - scores.std()).sum(), min(FEWEST, len(scores)), min(most, len(scores))))

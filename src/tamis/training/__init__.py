@@ -1,0 +1,1 @@
+"""Training: plain functions that take rows and give adapters."""

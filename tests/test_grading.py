@@ -1,0 +1,250 @@
+"""What scores of drawn pictures say of arms, on tables whose every number is known."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import Dataset, Features, Image, List, Value
+
+from tamis import grading
+from tamis.generate import WEIGHTS, adapter_hash
+from tamis.grading import Graded, input_output, measure, pairs, to_draw, win_rates, with_retention
+from tamis.quiz import row_features
+
+
+def drawn(values: dict[tuple[str, str, str, int], float | None], **columns: Any) -> Dataset:
+    """Pictures of (arm, topic, style, turn) and their quiz accuracy, in no special order."""
+    rows = [
+        {"arm": arm, "topic": topic, "style": style, "turn": turn, "seed": 0, "quiz_accuracy": value}
+        for (arm, topic, style, turn), value in sorted(values.items(), key=lambda item: hash(item[0][2:]))
+    ]
+    made = Dataset.from_list(rows)
+    for name, told in columns.items():
+        made = made.add_column(name, [told(row) for row in rows])
+    return made
+
+
+def grid(arms: dict[str, float], topics: int = 6, styles: tuple[str, ...] = ("photo",), turns: int = 2) -> dict:
+    """An arm's mean, plus what topic, style and turn add to every arm alike."""
+    return {
+        (arm, f"t{topic}", style, turn): mean + 0.04 * topic + 0.02 * turn + (0.1 if style == "drawing" else 0)
+        for arm, mean in arms.items()
+        for topic, style, turn in product(range(topics), styles, range(turns))
+    }
+
+
+ARMS = {"none": 0.1, "random-2.1": 0.2, "random-2.2": 0.4, "top-2": 0.5}
+
+
+def test_means_pool_draws_and_split_by_style() -> None:
+    graded = Graded(drawn(grid(ARMS, styles=("photo", "drawing"))), ["topic"], seed=0)
+    assert sorted(graded.arms) == ["none", "random-2", "top-2"]
+    means = graded.means(["quiz_accuracy"])
+    shared = 0.04 * 2.5 + 0.02 * 0.5
+    assert means["none"]["quiz_accuracy@style=photo"]["value"] == pytest.approx(0.1 + shared)
+    assert means["none"]["quiz_accuracy@style=drawing"]["value"] == pytest.approx(0.2 + shared)
+    assert means["random-2"]["quiz_accuracy"]["value"] == pytest.approx(0.3 + shared + 0.05)
+    assert [means[arm]["quiz_accuracy"]["n"] for arm in ("none", "random-2")] == [24, 48]
+
+
+def test_intervals_of_means_are_of_topics() -> None:
+    """A hundred pictures of two topics are two values."""
+    values = {("none", topic, "photo", turn): mean for topic, mean in (("a", 0.2), ("b", 0.8)) for turn in range(50)}
+    estimate = Graded(drawn(values), ["topic"], seed=0).means(["quiz_accuracy"])["none"]["quiz_accuracy"]
+    assert estimate["value"] == pytest.approx(0.5) and estimate["n"] == 100
+    assert (estimate["low"], estimate["high"]) == pytest.approx((0.2, 0.8))
+
+
+def test_nulls_are_counted_beside_means() -> None:
+    values = grid({"none": 0.1}) | {("none", "t0", "photo", 0): None}
+    estimate = Graded(drawn(values), ["topic"], seed=0).means(["quiz_accuracy"])["none"]["quiz_accuracy"]
+    assert (estimate["n"], estimate["nulls"]) == (11, 1)
+
+
+def test_arms_are_compared_on_the_same_prompts_and_noise() -> None:
+    """Topics differ more than arms; pairs do not."""
+    graded = Graded(drawn(grid({"none": 0.1, "top-2": 0.12}, topics=8)), ["topic"], seed=0)
+    compared = graded.compare("top-2", "none", "quiz_accuracy", clustered_by="topic")
+    assert [compared[name] for name in ("difference", "low", "high")] == pytest.approx([0.02] * 3)
+    assert compared["n"] == 16 and compared["p"] == pytest.approx(2 / 2**8)  # all signs alike, by topic
+    assert compared["clustered_by"] == "topic"
+
+
+def test_a_pair_that_lacks_one_side_is_left_out() -> None:
+    values = grid({"none": 0.1, "top-2": 0.3})
+    values[("top-2", "t5", "photo", 0)] = None
+    del values[("none", "t5", "photo", 1)]
+    compared = Graded(drawn(values), ["topic"], seed=0).compare("top-2", "none", "quiz_accuracy", clustered_by="topic")
+    assert compared["n"] == 10 and compared["difference"] == pytest.approx(0.2)
+    nothing = Graded(drawn(values), ["topic"], seed=0).compare("top-2", "full", "quiz_accuracy", clustered_by="topic")
+    assert nothing["n"] == 0 and nothing["difference"] is None
+
+
+def test_draws_are_averaged_before_they_are_compared() -> None:
+    graded = Graded(drawn(grid(ARMS)), ["topic"], seed=0)
+    compared = graded.compare("top-2", "random-2", "quiz_accuracy", clustered_by="topic")
+    assert compared["n"] == 12 and compared["difference"] == pytest.approx(0.5 - 0.3)
+
+
+def test_fewer_clusters_tell_less() -> None:
+    """Two categories of four topics: what all topics of a category share is not seen by clusters of topics."""
+    values = grid({"none": 0.1, "top-2": 0.1}, topics=8, turns=1)
+    for (arm, topic, *_), value in list(values.items()):
+        if arm == "top-2":
+            values[(arm, topic, "photo", 0)] = (
+                value + (0.1 if int(topic[1]) < 4 else -0.05) + 0.01 * (int(topic[1]) % 2)
+            )
+    made = drawn(values, category=lambda row: "bird" if int(row["topic"][1]) < 4 else "dish")
+    graded = Graded(made, ["topic", "category"], seed=0)
+    by = {name: graded.compare("top-2", "none", "quiz_accuracy", clustered_by=name) for name in ("topic", "category")}
+    assert by["topic"]["difference"] == by["category"]["difference"] == pytest.approx(0.03)
+    assert by["category"]["high"] - by["category"]["low"] > by["topic"]["high"] - by["topic"]["low"]
+    assert by["category"]["p"] == 1.0
+
+
+def test_two_judges_agree_by_picture_and_by_topic_and_arm() -> None:
+    values = grid(ARMS, topics=5)
+    made = drawn(values, same=lambda row: row["quiz_accuracy"] ** 3, opposite=lambda row: -row["quiz_accuracy"])
+    graded = Graded(made, ["topic"], seed=0)
+    for other, wanted in (("same", 1.0), ("opposite", -1.0)):
+        pictures, cells = graded.agreement("quiz_accuracy", other)
+        assert (pictures["of"], pictures["n"]) == ("pictures", 40) and pictures["value"] == pytest.approx(wanted)
+        assert (cells["of"], cells["n"]) == ("topic and arm", 15) and cells["value"] == pytest.approx(wanted)
+
+
+def test_agreement_is_over_the_pictures_that_both_scored() -> None:
+    """What one judge refused is not in the means of the other: here they would differ, and rank otherwise."""
+    values = grid({"none": 0.1, "top-2": 0.2}, topics=4, turns=2)
+    for topic in range(0, 4, 2):
+        values[("none", f"t{topic}", "photo", 1)] = 9.0 + topic
+    made = drawn(values, other=lambda row: None if row["quiz_accuracy"] > 5 else row["quiz_accuracy"])
+    _, cells = Graded(made, ["topic"], seed=0).agreement("quiz_accuracy", "other")
+    assert cells["value"] == pytest.approx(1.0) and cells["n"] == 8
+
+
+def test_correlation_of_what_goes_in_with_what_comes_out() -> None:
+    inputs = {"top-2": {f"t{at}": 0.5 + 0.1 * at for at in range(5)}, "full": {"t0": 0.1, "t9": 0.2}}
+    outputs = {"top-2": {f"t{at}": 0.9 - 0.2 * at for at in range(6)}, "none": {"t0": 0.5}}
+    found = input_output(inputs, outputs, seed=0)
+    assert found["top-2"]["value"] == pytest.approx(-1.0) and found["top-2"]["n"] == 5
+    assert found["full"]["value"] is None
+
+
+TOPICS = [{"topic": "dax", "questions": []}, {"topic": "wug", "questions": []}]
+FEATURES = {"topic": Value("string"), "questions": List(row_features())}
+
+
+def test_arms_draw_from_the_same_noise(tmp_path: Path) -> None:
+    (tmp_path / WEIGHTS).write_bytes(b"weights")
+    worn = {("dax", "none", 0): None, ("dax", "top-2", 0): tmp_path, ("wug", "none", 0): None, ("dax", "none", 1): None}
+    prompts = {topic: {"photo": f"a {topic}", "drawing": f"a drawn {topic}"} for topic in ("dax", "wug")}
+    made = to_draw(TOPICS, worn, prompts, 3, FEATURES)
+    assert len(made) == 4 * 2 * 3 and made.features["questions"] == List(row_features())
+    seeds: dict[Any, set[int]] = {}
+    for row in made:
+        seeds.setdefault((row["topic"], row["style"], row["turn"], row["seed"]), set()).add(row["image_seed"])
+        assert row["prompt"] == prompts[row["topic"]][row["style"]]
+        digest = adapter_hash(tmp_path) if row["arm"] == "top-2" else ""
+        assert (row["adapter"], row["adapter_hash"]) == (str(tmp_path) if digest else "", digest)
+    assert all(len(some) == 1 for some in seeds.values())  # whatever the arm
+    assert len(set.union(*seeds.values())) == len(seeds) == 18
+    runs = [name for at, name in enumerate(made["adapter"]) if at == 0 or made["adapter"][at - 1] != name]
+    assert runs == ["", str(tmp_path), ""]  # rows of one adapter stand together
+
+
+def pictures(made: Dataset) -> Dataset:
+    cells = [{"bytes": f"{row['arm']} {row['topic']} {row['turn']}".encode(), "path": None} for row in made]
+    return made.add_column("image", cells, feature=Image(decode=False))
+
+
+def test_contests_are_of_one_prompt_and_noise() -> None:
+    values = grid(ARMS, topics=2)
+    del values[("none", "t1", "photo", 1)]
+    made = pictures(drawn(values, prompt=lambda row: f"a {row['topic']}"))
+    met = pairs(made, [("top-2", "none"), ("top-2", "random-2")], "prompt")
+    assert len(met) == 3 + 4
+    for row in met:
+        first, second = (row[side]["bytes"].decode().split() for side in ("first", "second"))
+        assert first[1:] == second[1:] and first[1] == row["topic"] and row["prompt"] == f"a {row['topic']}"
+        assert first[0] == "top-2" and second[0] == {"none": "none", "random-2": "random-2.1"}[row["b"]]
+    held_against_topic = pairs(made, [("top-2", "none")], "topic")
+    assert held_against_topic["prompt"][:] == held_against_topic["topic"][:]
+    assert met._indices is None
+
+
+def test_win_rates_are_of_every_pair_of_arms() -> None:
+    rows = [("top-2", "none", "t0", 0.9), ("top-2", "none", "t1", 0.7), ("top-2", "none", "t2", 0.5)]
+    rows += [("top-2", "none", "t3", None), ("full", "none", "t0", 0.2)]
+    made = Dataset.from_list([dict(zip(("a", "b", "topic", "pairwise_win"), row, strict=True)) for row in rows])
+    first, second = win_rates(made, "pairwise_win", seed=0)
+    assert (first["a"], first["b"], first["metric"], first["n"]) == ("top-2", "none", "pairwise_win_rate", 3)
+    assert first["difference"] == pytest.approx(0.7 - 0.5) and first["p"] == pytest.approx(0.5)  # signs of 0.4, 0.2, 0
+    assert second["difference"] == pytest.approx(-0.3) and second["low"] is None
+
+
+def test_retention_is_likeness_to_what_the_base_model_draws() -> None:
+    rows = [
+        ("a cat", 1, "", [1.0, 0.0]),
+        ("a cat", 1, "lora", [2.0, 0.0]),
+        ("a cat", 2, "lora", [1.0, 0.0]),  # of that noise there is nothing to compare with
+        ("a dog", 1, "lora", [0.0, 3.0]),
+        ("a dog", 1, "other", [3.0, 3.0]),
+        ("a dog", 1, "", [1.0, 0.0]),
+        ("a cow", 1, "", None),
+        ("a cow", 1, "lora", [1.0, 0.0]),
+    ]
+    names = ("prompt", "image_seed", "adapter", "clip_embedding")
+    made = Dataset.from_list([dict(zip(names, row, strict=True)) for row in rows])
+    found = with_retention(made)["retention"][:]
+    wanted = [None, 1.0, None, 0.0, 0.5**0.5, None, None, None]
+    assert [value if value is None else pytest.approx(value, abs=1e-6) for value in found] == wanted
+
+
+def test_all_that_is_measured() -> None:
+    made = drawn(
+        grid(ARMS, topics=4),
+        other=lambda row: 1 - row["quiz_accuracy"],
+        category=lambda row: "bird" if row["topic"] < "t2" else "dish",
+    )
+    kept = {"none": None, "random-2.1": 0.8, "random-2.2": 0.9, "top-2": 0.7}
+    unrelated = drawn(grid(ARMS, topics=4), category=lambda row: "bird", retention=lambda row: kept[row["arm"]])
+    contests = Dataset.from_list(
+        [{"a": "top-2", "b": "none", "topic": f"t{at}", "pairwise_win": 0.75} for at in range(4)]
+    )
+    found = measure(
+        made,
+        ["quiz_accuracy", "other"],
+        best="top-2",
+        trained_on={"top-2": {f"t{at}": 0.1 * at for at in range(4)}},
+        clusters=["topic", "category"],
+        second="other",
+        unrelated=unrelated,
+        contests=contests,
+        seed=0,
+    )
+    top = found["arms"]["top-2"]
+    assert top["quiz_accuracy@category=dish"]["value"] == pytest.approx(0.5 + 0.04 * 2.5 + 0.01)
+    assert top["quiz_accuracy_topic_sd"]["value"] == pytest.approx(np.std([0, 0.04, 0.08, 0.12], ddof=1))
+    assert top["retention"]["value"] == pytest.approx(0.7) and found["arms"]["random-2"]["retention"]["n"] == 16
+    assert "retention" not in found["arms"]["none"]
+    told = {(one["a"], one["b"], one["metric"], one["clustered_by"]): one["difference"] for one in found["comparisons"]}
+    assert len(told) == len(found["comparisons"])
+    for clustered_by in ("topic", "category"):
+        assert told["top-2", "none", "quiz_accuracy", clustered_by] == pytest.approx(0.4)
+        assert told["random-2", "none", "quiz_accuracy", clustered_by] == pytest.approx(0.2)
+        assert told["top-2", "random-2", "other", clustered_by] == pytest.approx(-0.2)
+    assert told["top-2", "random-2", "retention", "topic"] == pytest.approx(-0.15)
+    assert told["top-2", "none", "pairwise_win_rate", "topic"] == pytest.approx(0.25)
+    assert found["correlations"]["top-2"]["value"] == pytest.approx(1.0)
+    assert found["agreement"][0]["value"] == pytest.approx(-1.0)
+    assert found["by_topic"]["quiz_accuracy"]["none"]["t3"] == pytest.approx(0.1 + 0.12 + 0.01)
+
+
+def test_features_of_what_is_drawn_are_plain() -> None:
+    made = to_draw(TOPICS, {("dax", "none", 0): None}, {"dax": {"photo": "a dax"}}, 1, FEATURES)
+    assert isinstance(made.features, Features) and made.features["image_seed"] == Value("int64")
+    assert grading.KEY == ("topic", "style", "turn", "seed") and set(grading.KEY) <= set(made.column_names)
