@@ -20,19 +20,18 @@ held out of it, and by scorers that did not select. Claim: none < random-15 < to
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from tamis.config import ConfigError, RunConfig, parse, plain_errors
+from tamis.quiz_settings import QuizSettings
 from tamis.training.diffusion_lora import DiffusionLora
 
-STYLES = {"photo": "diffusion/caption", "illustration": "diffusion/caption_illustration"}
 EMBEDDING = {"text_column": None, "embedding": True, "image_column": "image"}  # of CLIP, for retention
 
 
 @dataclass(kw_only=True)
-class QuizLora(DiffusionLora, RunConfig):
+class QuizLora(QuizSettings, DiffusionLora, RunConfig):
     output_dir: Annotated[str, "where journal, adapters, results.json, report.html and hub/ are written"] = (
         "outputs/quiz_lora"
     )
@@ -41,33 +40,6 @@ class QuizLora(DiffusionLora, RunConfig):
     split: Annotated[str, "split of that dataset"] = "train"
     revision: Annotated[str | None, "branch, tag or commit; what it resolves to is recorded"] = None
     id_column: Annotated[str | None, "column whose values become row_id; none: SPLIT-INDEX"] = None
-    topic_column: Annotated[str, "what a picture is said to show"] = "topic"
-    article_column: Annotated[str, "what is known of the topic, the same in all of its rows"] = "article"
-    image_column: Annotated[str, "the picture"] = "image"
-    author_column: Annotated[str | None, "who made it, for attribution"] = None
-    licence_column: Annotated[str | None, "its licence; one that forbids derivatives is left out"] = None
-    lookalike_column: Annotated[str | None, "what the topic is taken for"] = None
-    lookalike_article_column: Annotated[str | None, "and the article on that"] = None
-    topic_columns: Annotated[list[str], "more that is known of a topic, for grading: its category"] = field(
-        default_factory=list
-    )
-    topics: Annotated[list[str] | None, "only these topics"] = None
-    allow_no_derivatives: Annotated[bool, "use pictures whose licence forbids derivatives all the same"] = False
-
-    writer: Annotated[dict[str, Any], "judge that writes the quizzes: {backend: ..., model: ...}"]
-    judge: Annotated[dict[str, Any], "judge that takes them: {backend: ..., model: ...}"]
-    weaker_judge: Annotated[dict[str, Any] | None, "another taker, for the arms that end in .weaker"] = None
-    wording: Annotated[Literal["full", "short"], "of the prompts; short: for models of a few million parameters"] = (
-        "full"
-    )
-    questions: Annotated[int, "questions a quiz, those held out among them"] = 15
-    heldout_questions: Annotated[int, "of these never used to select, only to grade"] = 5
-    options: Annotated[int, "options a question"] = 4
-    contrastive: Annotated[bool, "ask what tells the topic from its look-alike"] = False
-    cannot_tell: Annotated[str | None, "the option that is never right; null: none"] = (
-        "it cannot be told from the picture"
-    )
-    quiz_orders: Annotated[int, "orders of the options asked and averaged"] = 1
     batch_size: Annotated[int, "pictures a judge's call; halved by itself when memory runs out"] = 16
 
     arms: Annotated[list[str], "what is trained and compared, see tamis.topic_arms"] = field(
@@ -86,9 +58,6 @@ class QuizLora(DiffusionLora, RunConfig):
     num_inference_steps: Annotated[int, "steps of the sampler"] = 50
     guidance_scale: Annotated[float, "how far from the unconditioned prediction"] = 7.5
     eval_batch_size: Annotated[int, "pictures drawn at once"] = 4
-    grading: Annotated[list[dict[str, Any] | str], "more scorers of what is drawn: FILE, or '{scorer: FILE, ...}'"] = (
-        field(default_factory=list)
-    )
     second_judge_column: Annotated[str | None, "the column of `grading` whose ranking is compared with the quiz's"] = (
         None
     )
@@ -101,12 +70,10 @@ class QuizLora(DiffusionLora, RunConfig):
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
+        QuizSettings.__post_init__(self)
         DiffusionLora.__post_init__(self)
-        for name in ("batch_size", "questions", "quiz_orders", "random_draws", "images_per_prompt", "eval_batch_size"):
+        for name in ("batch_size", "random_draws", "images_per_prompt", "eval_batch_size", "num_inference_steps"):
             self.refuse_below(name, 1)
-        self.refuse_below("options", 2)
-        self.refuse_below("heldout_questions", 0, self.questions - 1)
-        self.refuse_below("num_inference_steps", 1, math.inf)
         from tamis import topic_arms
 
         arms = topic_arms.expand(self.arms, self.random_draws)
@@ -143,14 +110,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from tamis.scoring import attach_scores
     from tamis.training.diffusion_lora import train_diffusion_loras
 
-    writer, blind, *takers = scorers.build(_reading(config))
-    graders = scorers.build(_grading(config), image_column="image")
+    writer, blind, *takers = scorers.build(config.reading())
+    graders = scorers.build(config.graders(), image_column="image")
     seeds = {config.seed: topic_arms.expand(config.arms, config.random_draws)}
     seeds |= {seed: topic_arms.expand(config.other_seeds_arms, 1) for seed in config.other_seeds}  # a seed is a draw
     run = Run(config.output_dir, recipe="quiz_lora", config=config, seed=config.seed, report_to=config.report_to)
 
     # ---- 1. Read -----------------------------------------------------------------------------------------------------
-    columns = _columns(config)
+    columns = config.columns()
     with run.stage("read") as stage:
         pool, source = rows.read_rows(
             config.dataset,
@@ -224,14 +191,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         config,
         run,
         image_column=config.image_column,
-        captions={folder: _prompt(config, choice.topic, "photo") for choice, folder in folders.items()},
+        captions={folder: config.prompt(choice.topic, "photo") for choice, folder in folders.items()},
         steps={folder: longest for choice, folder in folders.items() if choice.arm.matched},
     )
     models.release()
     worn = {(c.topic, c.arm.name, c.seed): adapters[folder].path for c, folder in folders.items()}
     worn |= {(name, "none", seed): None for name in found.names for seed in seeds}  # what all others are held against
     told, features = quizzes.told(found.participating())
-    asked = {topic: {style: _prompt(config, topic, style) for style in config.styles} for topic in found.names}
+    asked = {topic: {style: config.prompt(topic, style) for style in config.styles} for topic in found.names}
     drawn = grading.to_draw(told, worn, asked, config.images_per_prompt, features)
     drawn = attach_scores(drawn, drawing, run=run, batch_size=config.eval_batch_size)
     for grader in graders:
@@ -301,53 +268,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         hub.show_adapter(run, loras, release.loading())
     run.say(run.finish(results))
     return results
-
-
-def _columns(config: QuizLora) -> Any:
-    from tamis.candidates import Columns
-
-    return Columns(
-        topic=config.topic_column,
-        article=config.article_column,
-        image=config.image_column,
-        author=config.author_column,
-        licence=config.licence_column,
-        lookalike=config.lookalike_column,
-        lookalike_article=config.lookalike_article_column,
-        about_topic=tuple(config.topic_columns),
-    )
-
-
-def _reading(config: QuizLora) -> list[dict[str, Any]]:
-    """Who writes the quizzes, who is asked them blind, who takes them on the candidates."""
-    lookalikes = "lookalikes" if config.contrastive else None
-    written = {"count": config.questions, "options": config.options, "lookalikes_column": lookalikes}
-    taken = {"image_column": config.image_column, "left_out_column": "left_out", **_asked(config)}
-    scorers = [
-        {"scorer": "quiz_writer", "judge": config.writer, "wording": config.wording, **written},
-        {"scorer": "needs_picture", "judge": config.judge, "wording": config.wording},
-        {"scorer": "quiz", "judge": config.judge, **taken},
-    ]
-    if config.weaker_judge:
-        scorers.append({"scorer": "quiz", "name": "weaker_quiz", "judge": config.weaker_judge, **taken})
-    return scorers
-
-
-def _grading(config: QuizLora) -> list[dict[str, Any] | str]:
-    """The quiz that selected, the questions that did not, and the scorers of the YAML."""
-    quiz = {"scorer": "quiz", "judge": config.judge, "image_column": "image", **_asked(config)}
-    heldout = quiz | {"name": "heldout_quiz", "questions_column": "heldout_questions"}
-    return [quiz, *([heldout] if config.heldout_questions else []), *config.grading]
-
-
-def _asked(config: QuizLora) -> dict[str, Any]:
-    return {"wording": config.wording, "cannot_tell": config.cannot_tell, "orders": config.quiz_orders}
-
-
-def _prompt(config: QuizLora, topic: str, style: str) -> str:
-    from tamis.prompts import render
-
-    return render(STYLES[style], wording=config.wording, topic=topic)
 
 
 if __name__ == "__main__":

@@ -74,8 +74,10 @@ def test_every_recipe_reads_in_five_acts(path: Path) -> None:
     text = path.read_text()
     acts = re.findall(r"^    # -+ \d\. (\w+) -+$", text, re.MULTILINE)
     assert acts == ["Read", "Score", "Select", "Train", "Publish"]
-    assert len(text.splitlines()) <= 260
-    assert ast.get_docstring(ast.parse(text))
+    tree = ast.parse(text)
+    config = next(node for node in tree.body if isinstance(node, ast.ClassDef))
+    assert len(text.splitlines()) - (config.end_lineno - config.lineno) <= 225
+    assert ast.get_docstring(tree)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)

@@ -15,7 +15,7 @@ from PIL import Image as Pictures
 from tamis.generate import WEIGHTS, Drawing, adapter_hash, picture_seed
 from tamis.scoring import attach_scores
 
-DRAWING = Drawing("tiny/sd", num_inference_steps=4, guidance_scale=4.0)
+DRAWING = Drawing("tiny/sd", num_inference_steps=3, guidance_scale=4.0)
 PROMPTS = ("a red plain circle on white ground", "a blue striped star on black ground", "a green heart on tan ground")
 
 
@@ -45,13 +45,11 @@ def adapters(tmp_path_factory) -> dict[str, Path]:
     from diffusers.utils import convert_state_dict_to_diffusers
     from peft import LoraConfig, get_peft_model_state_dict
 
-    made = {}
+    made, pipeline = {}, StableDiffusionPipeline.from_pretrained("tiny/sd")
+    pipeline.unet.add_adapter(LoraConfig(r=4, target_modules=["to_q", "to_k", "to_v"]))
+    weights, chance = get_peft_model_state_dict(pipeline.unet), torch.Generator().manual_seed(0)
     for name, spread in (("one", 0.4), ("other", 0.4), ("blown", float("nan"))):
-        pipeline = StableDiffusionPipeline.from_pretrained("tiny/sd")
-        torch.manual_seed(len(made))
-        pipeline.unet.add_adapter(LoraConfig(r=4, target_modules=["to_q", "to_k", "to_v"], init_lora_weights=False))
-        weights = get_peft_model_state_dict(pipeline.unet)
-        drawn = {key: torch.randn_like(value) * spread for key, value in weights.items()}
+        drawn = {key: torch.randn(value.shape, generator=chance) * spread for key, value in weights.items()}
         made[name] = tmp_path_factory.mktemp(name)
         pipeline.save_lora_weights(made[name], unet_lora_layers=convert_state_dict_to_diffusers(drawn))
     return made
@@ -116,7 +114,7 @@ def test_adapters_leave_nothing_behind_and_are_off_where_no_column_names_one(run
         if name:
             pipeline.load_lora_weights(adapters[name], weight_name=WEIGHTS)
         generator = torch.Generator("cpu").manual_seed(10)
-        settings = {"num_inference_steps": 4, "guidance_scale": 4.0, "generator": generator}
+        settings = {"num_inference_steps": 3, "guidance_scale": 4.0, "generator": generator}
         assert alike(np.asarray(pipeline(PROMPTS[at], **settings).images[0], dtype=int), drawn[at]), name
     bare = attach_scores(rows, replace(DRAWING, name="bare", adapter_column=None), run=run)
     assert alike(pixels(bare, "bare")[0], drawn[0]) and not alike(pixels(bare, "bare")[1], drawn[1])

@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from datasets import Dataset, Features, Image, List, Value
+from datasets import Dataset, Image, List, Value
 
-from tamis import grading
 from tamis.generate import WEIGHTS, adapter_hash
 from tamis.grading import Graded, input_output, measure, pairs, to_draw, win_rates, with_retention
 from tamis.quiz import row_features
 
 
 def drawn(values: dict[tuple[str, str, str, int], float | None], **columns: Any) -> Dataset:
-    """Pictures of (arm, topic, style, turn) and their quiz accuracy, in no special order."""
+    """Pictures of (arm, topic, style, turn) and their quiz accuracy, turn by turn: arms and topics mixed."""
     rows = [
         {"arm": arm, "topic": topic, "style": style, "turn": turn, "seed": 0, "quiz_accuracy": value}
-        for (arm, topic, style, turn), value in sorted(values.items(), key=lambda item: hash(item[0][2:]))
+        for (arm, topic, style, turn), value in sorted(values.items(), key=lambda item: item[0][::-1])
     ]
     made = Dataset.from_list(rows)
     for name, told in columns.items():
@@ -107,13 +106,11 @@ def test_fewer_clusters_tell_less() -> None:
 
 
 def test_two_judges_agree_by_picture_and_by_topic_and_arm() -> None:
-    values = grid(ARMS, topics=5)
-    made = drawn(values, same=lambda row: row["quiz_accuracy"] ** 3, opposite=lambda row: -row["quiz_accuracy"])
-    graded = Graded(made, ["topic"], seed=0)
-    for other, wanted in (("same", 1.0), ("opposite", -1.0)):
-        pictures, cells = graded.agreement("quiz_accuracy", other)
-        assert (pictures["of"], pictures["n"]) == ("pictures", 40) and pictures["value"] == pytest.approx(wanted)
-        assert (cells["of"], cells["n"]) == ("topic and arm", 15) and cells["value"] == pytest.approx(wanted)
+    made = drawn(grid(ARMS, topics=3), other=lambda row: -(row["quiz_accuracy"] ** 3))
+    pictures, cells = Graded(made, ["topic"], seed=0).agreement("quiz_accuracy", "other")
+    assert (pictures["of"], pictures["n"]) == ("pictures", 24) and pictures["value"] == pytest.approx(-1.0)
+    assert (cells["of"], cells["n"]) == ("topic and arm", 9) and cells["value"] == pytest.approx(-1.0)
+    assert (pictures["a"], pictures["b"]) == (cells["a"], cells["b"]) == ("quiz_accuracy", "other")
 
 
 def test_agreement_is_over_the_pictures_that_both_scored() -> None:
@@ -240,11 +237,5 @@ def test_all_that_is_measured() -> None:
     assert told["top-2", "random-2", "retention", "topic"] == pytest.approx(-0.15)
     assert told["top-2", "none", "pairwise_win_rate", "topic"] == pytest.approx(0.25)
     assert found["correlations"]["top-2"]["value"] == pytest.approx(1.0)
-    assert found["agreement"][0]["value"] == pytest.approx(-1.0)
+    assert found["agreement"][0]["value"] == pytest.approx(-1.0, abs=0.01)  # ties that rounding breaks
     assert found["by_topic"]["quiz_accuracy"]["none"]["t3"] == pytest.approx(0.1 + 0.12 + 0.01)
-
-
-def test_features_of_what_is_drawn_are_plain() -> None:
-    made = to_draw(TOPICS, {("dax", "none", 0): None}, {"dax": {"photo": "a dax"}}, 1, FEATURES)
-    assert isinstance(made.features, Features) and made.features["image_seed"] == Value("int64")
-    assert grading.KEY == ("topic", "style", "turn", "seed") and set(grading.KEY) <= set(made.column_names)

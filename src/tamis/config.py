@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 
 import yaml
 
-from tamis.retries import HubError
+from tamis.retries import ServiceError
 
 Config = TypeVar("Config")
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -102,14 +102,14 @@ def parse(config_class: type[Config], argv: list[str] | None = None, *, descript
 def plain_errors() -> Iterator[None]:
     """Around main(): what the user can mend is told in one line, everything else keeps its traceback.
 
-    Exit status 2: a setting or the data; 1: the Hub or the disk, and starting again goes on from there.
+    Exit status 2: a setting or the data; 1: the Hub, a server or the disk, and starting again goes on from there.
     """
     try:
         yield
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
-    except HubError as error:
+    except ServiceError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     except OSError as error:

@@ -15,8 +15,12 @@ UNREACHABLE_ATTEMPTS = 3  # nobody there at all: a wrong address or no network, 
 PASSING = (408, 409, 412, 425, 429, 500, 502, 503, 504)
 
 
-class HubError(RuntimeError):
-    """The Hub could not be reached or refused; what was finished here is kept."""
+class ServiceError(RuntimeError):
+    """Something elsewhere could not be reached or refused; what was finished here is kept."""
+
+
+class HubError(ServiceError):
+    """The Hub did."""
 
 
 def patiently(call: Callable[[], Result], what: str) -> Result:

@@ -31,12 +31,13 @@ def asked(*answers: str) -> Dataset:
 
 
 def test_who_guesses_misses_three_times_in_four(run) -> None:
-    rows = Dataset.from_list([one.row() for kind in kinds()[:8] for one in quiz_of(kind.word)])
+    rows = Dataset.from_list([one.row() for kind in kinds()[:6] for one in quiz_of(kind.word)])
     scored = attach_scores(rows, NeedsPicture(TINY, wording="short"), run=run, batch_size=8)
     assert 0.6 < np.mean(scored["needs_picture_missed"]) < 0.9
     assert np.mean(scored["needs_picture_surprise"]) == pytest.approx(0.75, abs=0.08)
-    again = attach_scores(rows, NeedsPicture(TINY, name="one", wording="short"), run=run, batch_size=1)
-    assert again["one_surprise"][:] == pytest.approx(scored["needs_picture_surprise"][:], abs=1e-4)
+    some = rows.select(range(9))
+    again = attach_scores(some, NeedsPicture(TINY, name="one", wording="short"), run=run, batch_size=1)
+    assert again["one_surprise"][:] == pytest.approx(scored["needs_picture_surprise"][:9], abs=1e-4)
 
 
 def test_who_knows_the_answer_never_misses_it(run) -> None:

@@ -78,14 +78,12 @@ def test_every_null_has_its_reason(run, odd_images, odd_texts) -> None:
     contents, reasons = zip(*odd_images.values(), strict=True)
     texts, why = zip(*odd_texts.values(), strict=True)
     fine, cells = {"bytes": odd_images["plain"][0], "path": None}, [{"bytes": one, "path": None} for one in contents]
-    many = [fine] * len(cells)
-    odd = pairs(
-        [*cells, *many, *[fine] * len(texts)],
-        [*many, *cells, *[fine] * len(texts)],
-        [*["a star"] * (2 * len(cells)), *texts],
-    )
+    broken = [(cell, reason) for cell, reason in zip(cells, reasons, strict=True) if reason]
+    first = [*cells, *[fine] * (len(broken) + len(texts))]
+    second = [*[fine] * len(cells), *(cell for cell, _ in broken), *[fine] * len(texts)]
+    odd = pairs(first, second, [*["a star"] * (len(first) - len(texts)), *texts])
     scored = attach_scores(odd, Pairwise(TINY, wording="short"), run=run, batch_size=8)
-    assert scored["pairwise_error"][:] == [*reasons, *reasons, *why]
+    assert scored["pairwise_error"][:] == [*reasons, *(reason for _, reason in broken), *why]
     assert [win is None for win in scored["pairwise_win"]] == [
         reason is not None for reason in scored["pairwise_error"]
     ]

@@ -82,7 +82,7 @@ def test_batches_of_one_and_eight_agree(run) -> None:
 
 def test_values_by_hand(run, encoded, scenes) -> None:
     """One of two right, keys 0.5 and 0.2."""
-    told = {"dax-1": {"red": 0.5, "blue": 0.3, "pink": 0.2}, "dax-2": {"star": 0.2, "ring": 0.7, "moon": 0.1}}
+    told = {"q1": {"red": 0.5, "blue": 0.3, "pink": 0.2}, "q2": {"star": 0.2, "ring": 0.7, "moon": 0.1}}
     rows = quiz_rows([encoded(scenes[0])], [[COLOUR, SHAPE]])
     with judged(lambda name, question: told[name]) as (judge, _):
         [row] = attach_scores(rows, Quiz(judge, cannot_tell=None), run=run)
@@ -97,8 +97,8 @@ def test_the_score_ranks_by_accuracy_then_confidence(run, encoded, scenes) -> No
     told: dict[str, float] = {}
 
     def answer(name: str, question: dict[str, Any]) -> dict[str, float]:
-        if name == "dax-1":
-            told["dax-1"], told["dax-2"] = next(shares)
+        if name == "q1":
+            told["q1"], told["q2"] = next(shares)
         first, *rest = sorted(question["criteria"], key=lambda option: option not in ("red", "star"))
         return {first: told[name], rest[0]: (1 - told[name]) * 0.505, rest[1]: (1 - told[name]) * 0.495}
 
@@ -111,7 +111,7 @@ def test_the_score_ranks_by_accuracy_then_confidence(run, encoded, scenes) -> No
 
 
 def test_who_always_says_b_is_right_by_chance(run) -> None:
-    rows = commons(12, typical=True)
+    rows = commons(8, typical=True)
     rows = quiz_rows(rows["image"][:], [quiz_of(topic, 10) for topic in rows["topic"]])
     with judged(second_of) as (judge, _):
         shuffled = attach_scores(rows, Quiz(judge, cannot_tell=None), run=run)
@@ -127,12 +127,12 @@ def test_orders_are_averaged_and_differ(run, encoded, scenes) -> None:
     rows = quiz_rows([encoded(scenes[0])], [quiz_of("dax", 8)])
     with judged(second_of) as (judge, server):
         [both] = attach_scores(rows, Quiz(judge, orders=2), run=run)
-        asked = shown(server, "dax-1")
+        asked = shown(server, "q1")
         singles = [
             attach_scores(rows, Quiz(judge | {"order_seed": seed}, name=f"s{seed}"), run=run)[f"s{seed}_answers"][0]
             for seed in (0, 1)
         ]
-        names = [f"dax-{number}" for number in range(1, 9)]
+        names = [f"q{number}" for number in range(1, 9)]
         assert any(orders[0] != orders[1] for orders in (shown(server, name)[:2] for name in names))
     assert len(asked) == 2 and sorted(asked[0]) == sorted(asked[1])
     keys = [[one["key"] for one in single] for single in singles]
@@ -154,11 +154,11 @@ def test_that_it_cannot_be_told_is_an_option_and_never_right(run, encoded, scene
 
     with judged(unsure) as (judge, server):
         [row] = attach_scores(rows, Quiz(judge), run=run)
-        assert sorted(shown(server, "dax-1")[0]) == sorted([*COLOUR.options, CANNOT_TELL])
+        assert sorted(shown(server, "q1")[0]) == sorted([*COLOUR.options, CANNOT_TELL])
     assert row["quiz_answers"] == [{"id": "dax-1", "answer": CANNOT_TELL, "right": False, "key": 0.0}]
     with judged(second_of) as (judge, server):
         attach_scores(rows, Quiz(judge, name="other", cannot_tell=None), run=run)
-        assert sorted(shown(server, "dax-1")[0]) == sorted(COLOUR.options)
+        assert sorted(shown(server, "q1")[0]) == sorted(COLOUR.options)
 
 
 def test_a_quiz_of_one_question(run) -> None:
@@ -187,7 +187,7 @@ def test_every_null_has_its_reason(run, encoded, scenes, odd_images) -> None:
 
 def test_a_refused_question_leaves_the_row_without_a_score(run, encoded, scenes) -> None:
     rows = quiz_rows([encoded(scenes[0])] * 2, [[COLOUR, SHAPE], [COLOUR]])
-    with judged(lambda name, question: None if name == "dax-2" else second_of(name, question)) as (judge, _):
+    with judged(lambda name, question: None if name == "q2" else second_of(name, question)) as (judge, _):
         scored = attach_scores(rows, Quiz(judge, orders=2), run=run)
     assert scored["quiz_error"][:] == ["left out by the server", None]
     assert scored["quiz_accuracy"][0] is None and scored["quiz_answers"][0] is None

@@ -31,7 +31,7 @@ def asked(count: int, which: int, **truth: Any) -> Dataset:
 def test_the_picture_tells_the_ground_where_it_shows_it(run, options_column) -> None:
     gains = {}
     for source in ("typical", "unrelated"):
-        rows = asked(16, 3, source=source)
+        rows = asked(10, 3, source=source)
         settings = {"options_column": options_column, "wording": "short"}
         scored = attach_scores(rows, VisualGain(TINY, name=source, **settings), run=run, batch_size=8)
         gains[source] = np.mean(scored[f"{source}_gain"])

@@ -13,7 +13,7 @@ from tamis.training.adapter import Adapter
 from tamis.training.diffusion_lora import train_diffusion_loras
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Models as small as these are slower on two threads, and much slower where the cores are shared."""
     before = torch.get_num_threads()

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import killing
 import pytest
 from small_diffusion import SD2, captions, equal, of_cells, picture, rows, settings, weights
 
+from tamis.run import Run
 from tamis.training import checkpoints, stacks
+from tamis.training.adapter import Adapter
+from tamis.training.diffusion_lora import train_diffusion_loras
 from tamis.training.stack_training import StackTraining
 
-HERE = Path(__file__).parent
 NAMES = ("t/a", "t/b", "c")
 
 
@@ -32,44 +34,53 @@ def config(base: str | Path, **changed: Any) -> Any:
     return settings(base, checkpoint_seconds=0.0, **given | changed)
 
 
-def work(base: str, output_dir: str) -> None:
-    """What the child does that is killed."""
-    import torch
+def start(base: Path, output_dir: Path, ranks: int = 1) -> list[int]:
+    """Forks that many ranks of one training; what they return goes to a file each."""
+    port = killing._free_port()
 
-    from tamis.run import Run
-    from tamis.training.diffusion_lora import train_diffusion_loras
+    def work(rank: int) -> None:
+        killing._be_rank(rank, ranks, port)
+        run = Run(output_dir)
+        made = train_diffusion_loras(subsets(), config(base), run, captions=captions(*NAMES))
+        told = {name: [str(adapter.path), adapter.train_metrics] for name, adapter in made.items()}
+        (output_dir / f"rank-{rank}.json").write_text(json.dumps([told, run.stages[-1]]))
+        run.wait()
+        run.close()
 
-    torch.set_num_threads(1)
-    run = Run(output_dir)
-    train_diffusion_loras(subsets(), config(base), run, captions=captions(*NAMES))
+    return [killing.fork(partial(work, rank)) for rank in range(ranks)]
+
+
+@pytest.fixture(scope="module")
+def whole(sd1: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Adapter]:
+    """Trained without a break."""
+    run = Run(tmp_path_factory.mktemp("whole"))
+    made = train_diffusion_loras(subsets(), config(sd1), run, captions=captions(*NAMES))
     run.close()
+    return made
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(train: Callable[..., Any], sd1: Path, tmp_path: Path) -> None:
-    whole = train(subsets(), config(sd1), "whole")
-    command = [
-        sys.executable,
-        "-c",
-        f"import test_resume; test_resume.work({str(sd1)!r}, {str(tmp_path / 'killed')!r})",
-    ]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as child:
-        deadline = time.monotonic() + 100
-        while not list((tmp_path / "killed" / "training").glob("*.pt")):
-            assert child.poll() is None, "ended before its first checkpoint"
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        time.sleep(0.03)
-        child.send_signal(signal.SIGKILL)
-    left = list((tmp_path / "killed").rglob("*.pt"))
-    assert left, "not killed in time"
+def test_a_killed_training_goes_on_to_the_same_bits_on_two_ranks(
+    sd1: Path, tmp_path: Path, whole: dict[str, Adapter]
+) -> None:
+    (killed,) = start(sd1, tmp_path)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "training").glob("*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    time.sleep(0.03)
+    os.kill(killed, signal.SIGKILL)
+    assert killing.wait([killed]) == [-signal.SIGKILL]
+    assert list((tmp_path / "training").glob("*.pt")), "not killed in time"
 
-    resumed = train(subsets(), config(sd1), "killed")
-    assert 0 < train.run.stages[-1]["steps"] < 12 * 3
+    assert killing.wait(start(sd1, tmp_path, ranks=2)) == [0, 0]
+    told = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    assert told[0][0] == told[1][0]
+    assert told[0][1]["ranks"] == 2
+    assert 0 < told[0][1]["steps"] < 12 * 3
     for name in NAMES:
-        assert equal(weights(whole[name].path), weights(resumed[name].path))
-        assert resumed[name].train_metrics["loss"] == whole[name].train_metrics["loss"]
-    assert list((tmp_path / "killed" / "training").iterdir()) == []
+        path, metrics = told[0][0][name]
+        assert equal(weights(whole[name].path), weights(Path(path)))
+        assert metrics["loss"] == whole[name].train_metrics["loss"]
+    assert list((tmp_path / "training").iterdir()) == []
 
 
 class Killed(BaseException):
@@ -78,9 +89,8 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("where", ["step", "one adapter written", "all written"])
 def test_cut_off_anywhere(
-    train: Callable[..., Any], sd1: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+    train: Callable[..., Any], sd1: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whole: Any, where: str
 ) -> None:
-    whole = train(subsets(), config(sd1), "whole")
     with monkeypatch.context() as patched:
         if where == "step":
             take = StackTraining._take_step
@@ -150,5 +160,4 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_with(
             train(subsets(), config(sd1), "cut")
     resumed = train(subsets(), config(sd1, learning_rate=3e-3), "cut")
     assert train.run.stages[-1]["steps"] == 12 * 3
-    whole = train(subsets(), config(sd1, learning_rate=3e-3), "whole")
-    assert all(equal(weights(whole[name].path), weights(resumed[name].path)) for name in NAMES)
+    assert all(adapter.train_metrics["steps"] == 12 for adapter in resumed.values())

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tamis.retries import PASSING, UNREACHABLE_ATTEMPTS, first_line
+from tamis.retries import PASSING, UNREACHABLE_ATTEMPTS, ServiceError, first_line
 
 ATTEMPTS = 7  # about a minute of pauses in all
 FIRST_PAUSE = 1.0  # seconds, doubled at each attempt
@@ -22,7 +22,7 @@ TOLD = 300  # characters of a server's words that a message repeats
 Send = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
-class ApiError(RuntimeError):
+class ApiError(ServiceError):
     """A server failed or was not to be had. results: what had been answered when it did, None for what had not."""
 
     results: list[Any]

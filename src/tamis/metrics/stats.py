@@ -193,15 +193,15 @@ def _about_mean(rows: np.ndarray) -> np.ndarray:
 
 
 def _row_draws(n: int, labels: np.ndarray | None, generator: np.random.Generator, draws: int):  # noqa: ANN202
-    """Row positions of each bootstrap draw, in slices; with groups one draw at a time, since their sizes differ."""
-    if labels is None:
-        done = 0
+    """Row positions of each bootstrap draw, in slices; where groups differ in size, one draw at a time."""
+    members = np.arange(n)[:, None] if labels is None else _members(labels)
+    if labels is None or len({len(group) for group in members}) == 1:
+        even, done = np.asarray(members), 0
         while done < draws:
             step = min(draws - done, max(1, SLICE_VALUES // n))
-            yield generator.integers(0, n, size=(step, n))
+            yield even[generator.integers(0, len(even), size=(step, len(even)))].reshape(step, n)
             done += step
         return
-    members = _members(labels)
     for _ in range(draws):
         chosen = generator.integers(0, len(members), size=len(members))
         yield np.concatenate([members[group] for group in chosen])[None]

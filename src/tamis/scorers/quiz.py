@@ -75,8 +75,11 @@ class Quiz:
         return {"image": decode_image(row[self.image_column]), "questions": questions}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        # Asked by place, not by id: that holds a topic's name, which a server may not take for a question's.
         requests = [
-            judges.Request(image, {one.id: as_choice(one, self.wording, self.cannot_tell) for one in questions})
+            judges.Request(
+                image, {f"q{at}": as_choice(one, self.wording, self.cannot_tell) for at, one in enumerate(questions, 1)}
+            )
             for image, questions in zip(batch["image"], batch["questions"], strict=True)
         ]
         asked = in_orders(self.judge, requests, self.orders)
@@ -85,8 +88,7 @@ class Quiz:
 
     def _row(self, questions: list[Question], answers: dict[str, dict[str, float] | str]) -> dict[str, Any]:
         told = []
-        for question in questions:
-            probabilities = answers[question.id]
+        for question, probabilities in zip(questions, answers.values(), strict=True):
             if isinstance(probabilities, str):
                 return {f"{self.name}_error": probabilities}
             taken = most_likely(probabilities, question.answer)

@@ -12,12 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tamis.durable import rename_durably, write_json
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,12 @@ class Checkpoint:
         torch.save(state, partial)
         rename_durably(partial, self.path)
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         import torch
 
         if not self.path.is_file():
             return None
-        return torch.load(self.path, map_location=device, weights_only=True)
+        return torch.load(self.path, map_location="cpu", weights_only=True)
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -48,7 +48,9 @@ def _save_diffusers(
                 layers |= {f"{target.path}.lora_A.weight": down, f"{target.path}.lora_B.weight": up}
                 paths.append(target.path)
         config = LoraConfig(r=stack.rank, lora_alpha=stack.scale * stack.rank, target_modules=paths)
-        given |= {f"{component}_lora_layers": layers, f"{component}_lora_adapter_metadata": config.to_dict()}
+        about = config.to_dict()
+        about["target_modules"] = sorted(about["target_modules"])  # a set: another order in every process
+        given |= {f"{component}_lora_layers": layers, f"{component}_lora_adapter_metadata": about}
     partial = f".{DIFFUSERS.removesuffix('.safetensors')}.partial.safetensors"
     type(model.pipeline).save_lora_weights(folder, weight_name=partial, **given)
     rename_durably(folder / partial, folder / DIFFUSERS)

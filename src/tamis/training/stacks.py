@@ -128,7 +128,7 @@ def _train_mine(stacks: list[Stack], wanted: Wanted, model: DiffusionModel, exam
             training = StackTraining(
                 stack.names, stack.steps, model=model, examples=examples, config=config, seed=run.seed, say=run.say
             )
-            before = training.restore(checkpoint.load(model.device))
+            before = training.restore(checkpoint.load())
             bar.initial = bar.n = bar.n + before * len(stack.names)  # steps of an earlier process are in no rate
             training.train(checkpoint, progress=partial(_advance, bar, len(stack.names)), sample=sampling)
             done.adapters += [
