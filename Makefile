@@ -7,9 +7,9 @@ INSTALLED := $(VENV)/installed
 
 .PHONY: quickstart test quality system bench soak clean
 
-quickstart: $(INSTALLED)  ## a scored, curated and published dataset on the embedded Hub, in a minute
+quickstart: $(INSTALLED)  ## quiz_lora whole, on the embedded Hub: quizzes, LoRAs of three arms, graded and published
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m tamis.localhub run -- $(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml \
-	    recipes/score_and_select.py --config recipes/score_and_select.tiny.yaml
+	    recipes/quiz_lora.py --config recipes/quiz_lora.tiny.yaml
 
 test: $(INSTALLED)  ## the whole suite; tests that lack Debian packages skip, and say so (TESTS="--no-skips" forbids it)
 	$(BIN)/python -m pytest $(TESTS)

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +39,21 @@ from tamis.training.stack_training import StackTraining, order_of
 
 BASE = Path(tamis.tiny.__file__).parent / "weights" / "sd"
 Weights = dict[str, torch.Tensor]
+
+
+class Spent(NamedTuple):
+    """Time on the clock; time of the processor, which other processes of the machine hardly change."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def since(cls, began: Spent) -> Spent:
+        return cls(time.perf_counter() - began.wall, time.process_time() - began.processor)
+
+    @classmethod
+    def now(cls) -> Spent:
+        return cls(time.perf_counter(), time.process_time())
 
 
 def pictures(count: int, *, first: int, side: int) -> Dataset:
@@ -65,23 +82,24 @@ class Bench:
         self.examples: Examples = encode(subsets, columns, self.model, run, resolution=64, shapes=True)
         encode_texts(self.examples, self.model)
 
-    def train(self, names: list[str], weights: Weights) -> float:
+    def train(self, names: list[str], weights: Weights) -> Spent:
         training = StackTraining(
             names, self.steps, model=self.model, examples=self.examples, config=self.config, seed=0, say=print
         )
-        started = time.perf_counter()
+        began = Spent.now()
         training.train(Checkpoint(self.folder / "stack.pt", [], self.steps), progress=lambda loss: None)
-        spent = time.perf_counter() - started
+        spent = Spent.since(began)
         weights |= {name: training.stack.weights[place].detach().clone() for place, name in enumerate(names)}
         return spent
 
-    def stacked(self, weights: Weights) -> float:
+    def stacked(self, weights: Weights) -> Spent:
         return self.train(self.names, weights)
 
-    def one_by_one(self, weights: Weights) -> float:
-        return sum(self.train([name], weights) for name in self.names)
+    def one_by_one(self, weights: Weights) -> Spent:
+        each = [self.train([name], weights) for name in self.names]
+        return Spent(sum(one.wall for one in each), sum(one.processor for one in each))
 
-    def by_peft(self, weights: Weights) -> float:
+    def by_peft(self, weights: Weights) -> Spent:
         """What a user of PEFT would write, once past the refusal."""
         from peft import LoraConfig
         from peft.tuners.lora import LoraLayer
@@ -111,7 +129,7 @@ class Bench:
         optimizer = torch.optim.AdamW([one for part in own for one in part], lr=1e-4, weight_decay=1e-2, fused=True)
         orders = [order_of(name, self.examples, self.config, 0) for name in self.names]
         schedule = self.model.schedule
-        started = time.perf_counter()
+        began = Spent.now()
         for step in range(self.steps):
             rows = [self.examples.rows[name][order[step][0][0]] for name, order in zip(self.names, orders, strict=True)]
             known = [self.examples.latents[row.image] for row in rows]
@@ -131,28 +149,28 @@ class Bench:
                 nn.utils.clip_grad_norm_(part, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-        spent = time.perf_counter() - started
+        spent = Spent.since(began)
         weights |= {
             name: torch.cat([one.detach().flatten() for one in part])
             for name, part in zip(self.names, own, strict=True)
         }
         return spent
 
-    def floor(self, samples: int) -> float:
-        """Seconds of the frozen model, forward and back to its inputs: what no way of holding adapters can save."""
+    def floor(self, samples: int) -> Spent:
+        """Time of the frozen model, forward and back to its inputs: what no way of holding adapters can save."""
         latents = torch.randn(samples, 4, 16, 16).requires_grad_()
         text = torch.randn(samples, 32, 128).requires_grad_()
         timesteps = torch.randint(0, 1000, (samples,))
         spent = []
         for _ in range(10):
-            started = time.perf_counter()
+            began = Spent.now()
             loss = self.model.unet(latents, timesteps, text).sample.square().mean()
             torch.autograd.grad(loss, [latents, text])
-            spent.append(time.perf_counter() - started)
-        return statistics.median(spent)
+            spent.append(Spent.since(began))
+        return sorted(spent)[len(spent) // 2]
 
 
-def peaks(ways: dict[str, Callable[[Weights], float]]) -> dict[str, int]:
+def peaks(ways: dict[str, Callable[[Weights], Spent]]) -> dict[str, int]:
     """MB beyond what is held before any of them; the modest first: what one way took, the next finds free."""
     held = anonymous_bytes()
     found = {}
@@ -168,30 +186,34 @@ def main() -> None:
     parser.add_argument("--adapters", type=int, default=16)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(given.adapters, given.steps, Path(name))
-        ways: dict[str, Callable[[Weights], float]] = {
+        ways: dict[str, Callable[[Weights], Spent]] = {
             "one after another": bench.one_by_one,
             "stack": bench.stacked,
             "PEFT's layer with adapter_names": bench.by_peft,
         }
         weights: dict[str, Weights] = {way: {} for way in ways}
         memory = peaks(ways)  # and everything is warm after it
-        seconds: dict[str, list[float]] = {}
-        floors: dict[int, list[float]] = {1: [], given.adapters: []}
+        spent: dict[str, list[Spent]] = {way: [] for way in ways}
+        floors: dict[int, list[Spent]] = {1: [], given.adapters: []}
         for _ in range(given.runs):
             for way, train in ways.items():
-                seconds.setdefault(way, []).append(train(weights[way]))
-            for samples, spent in floors.items():
-                spent.append(bench.floor(samples))
-            print({way: round(spent[-1], 2) for way, spent in seconds.items()}, file=sys.stderr, flush=True)
+                spent[way].append(train(weights[way]))
+            for samples, found in floors.items():
+                found.append(bench.floor(samples))
+            print({way: found[-1] for way, found in spent.items()}, file=sys.stderr, flush=True)
     begun = StackTraining(
         bench.names, 1, model=bench.model, examples=bench.examples, config=bench.config, seed=0, say=print
     ).stack.weights.detach()
 
-    def ratio(way: str) -> dict[str, float]:
-        each = [peer / own for peer, own in zip(seconds[way], seconds["stack"], strict=True)]
+    def ratio(way: str, clock: str) -> dict[str, float]:
+        each = [
+            getattr(peer, clock) / getattr(own, clock) for peer, own in zip(spent[way], spent["stack"], strict=True)
+        ]
         return {"median": round(statistics.median(each), 2), "low": round(min(each), 2), "high": round(max(each), 2)}
 
     def apart(way: str) -> float:
@@ -201,7 +223,10 @@ def main() -> None:
             for place, (name, mine) in enumerate(weights["stack"].items())
         )
 
-    floor = {str(samples): round(statistics.median(spent) * 1e3, 1) for samples, spent in floors.items()}
+    def middle(found: list[Spent], clock: str) -> float:
+        return statistics.median(getattr(one, clock) for one in found)
+
+    peers = [way for way in ways if way != "stack"]
     report(
         "lora_stack",
         {
@@ -209,15 +234,20 @@ def main() -> None:
             "adapters": given.adapters,
             "steps": given.steps,
             "runs": given.runs,
+            "threads": given.threads,
+            "load_of_the_machine": round(os.getloadavg()[0], 1),
             "adapter_steps_per_second": {
-                way: round(given.adapters * given.steps / statistics.median(spent), 1) for way, spent in seconds.items()
+                way: round(given.adapters * given.steps / middle(found, "wall"), 1) for way, found in spent.items()
             },
-            "times_as_fast_as": {way: ratio(way) for way in ways if way != "stack"},
-            "share_of_its_way_an_adapter_is_off": {way: apart(way) for way in ways if way != "stack"},
+            "times_as_fast_as": {way: ratio(way, "wall") for way in peers},
+            "times_as_little_processor_time_as": {way: ratio(way, "processor") for way in peers},
+            "share_of_its_way_an_adapter_is_off": {way: apart(way) for way in peers},
             "peak_megabytes": memory,
-            "floor_milliseconds_of_the_frozen_model": floor,
+            "floor_processor_milliseconds_of_the_frozen_model": {
+                str(samples): round(middle(found, "processor") * 1e3, 1) for samples, found in floors.items()
+            },
             "most_a_stack_could_gain_were_adapters_free": round(
-                given.adapters * statistics.median(floors[1]) / statistics.median(floors[given.adapters]), 2
+                given.adapters * middle(floors[1], "processor") / middle(floors[given.adapters], "processor"), 2
             ),
         },
     )

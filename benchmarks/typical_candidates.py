@@ -1,8 +1,8 @@
-"""Does the quickstart keep the pictures that show their kind? The truths that the renderer wrote down say so.
+"""Does score_and_select keep the pictures that show their kind? The truths that the renderer wrote down say so.
 
     python -m tamis.localhub run -- python benchmarks/typical_candidates.py
 
-Runs the quickstart, loads what it published, and reads the columns that no recipe reads (truth_*): what share of the
+Runs recipes/score_and_select.tiny.yaml, loads what it published, and reads the columns that no recipe reads (truth_*): what share of the
 pool, of the rows kept and of as many drawn at random is typical, and how well each score tells typical candidates from
 misleading ones (AUC: how often a typical one scores higher). Draws the README's picture.
 """

@@ -114,7 +114,9 @@ def test_random_arms_draw_from_the_scored_alone_and_by_seed() -> None:
 
 def test_top_spread_follows_how_much_a_topics_pictures_differ() -> None:
     """Within one standard deviation of the best, at least two, at most the largest K."""
-    assert kept("top-spread", rows([0.9, 0.1, 0.1, 0.1, 0.8])) == ["r0", "r4"]  # deviation 0.37
+    spread = [0.9, 0.1, 0.8, 0.1, 0.1, 0.6, 0.1]  # deviation 0.34
+    assert kept("top-spread", rows(spread), most=6) == ["r0", "r2", "r5"]
+    assert kept("top-spread", rows(spread), most=2) == ["r0", "r2"]
     assert kept("top-spread", rows([0.9, 0.2, 0.1, 0.15])) == ["r0", "r1"]  # the best alone would be one
     assert len(kept("top-spread", rows([0.5] * 8))) == 3
     assert len(kept("top-spread", rows([0.5] * 8), most=6)) == 6

@@ -67,14 +67,15 @@ def main(script: str, told_path: str) -> None:
     from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
     told = torch.load(told_path, weights_only=True)
+    torch.set_num_threads(told["threads"])
     losses: list[float] = []
-    moments: list[float] = []
+    moments: list[tuple[float, float]] = []  # on the clock, of the processor
 
     mse = torch.nn.functional.mse_loss
 
     def noted(*given: Any, **more: Any) -> torch.Tensor:
         loss = mse(*given, **more)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         return loss
 
     randn_like, randint = torch.randn_like, torch.randint
@@ -83,7 +84,7 @@ def main(script: str, told_path: str) -> None:
     def noise_like(like: torch.Tensor, **more: Any) -> torch.Tensor:
         if like.shape != told["noise"][0].shape:
             return randn_like(like, **more)
-        moments.append(time.perf_counter())  # once a step: from one to the next is a whole step
+        moments.append((time.perf_counter(), time.process_time()))  # once a step: from one to the next is a whole step
         return next(noises)
 
     def timestep(*given: Any, **more: Any) -> torch.Tensor:

@@ -23,13 +23,13 @@ from test_rows import finevision
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = str(ROOT / "recipes" / "score_and_select.tiny.yaml")
-# A sixth of the quickstart's rows, with a reach at which some of them pass for near-duplicates.
+# A sixth of the tiny config's rows, with a reach at which some of them pass for near-duplicates.
 SMALL = ["--config", TINY, "--limit", "200", "--duplicate_distance", "8"]
 
 
 @pytest.fixture(scope="module")
 def tiny(main: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
-    """The quickstart's run, on a sixth of its rows."""
+    """The tiny config's run, on a sixth of its rows."""
     import contextlib
     import io
 

@@ -88,7 +88,8 @@ class Quiz:
 
     def _row(self, questions: list[Question], answers: dict[str, dict[str, float] | str]) -> dict[str, Any]:
         told = []
-        for question, probabilities in zip(questions, answers.values(), strict=True):
+        for at, question in enumerate(questions, 1):
+            probabilities = answers[f"q{at}"]
             if isinstance(probabilities, str):
                 return {f"{self.name}_error": probabilities}
             taken = most_likely(probabilities, question.answer)
