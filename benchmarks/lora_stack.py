@@ -246,7 +246,7 @@ def main() -> None:
             "floor_processor_milliseconds_of_the_frozen_model": {
                 str(samples): round(middle(found, "processor") * 1e3, 1) for samples, found in floors.items()
             },
-            "most_a_stack_could_gain_were_adapters_free": round(
+            "times_as_little_for_the_frozen_model_alone": round(
                 given.adapters * middle(floors[1], "processor") / middle(floors[given.adapters], "processor"), 2
             ),
         },

@@ -2,9 +2,9 @@
 
     python -m tamis.localhub run -- python benchmarks/typical_candidates.py
 
-Runs recipes/score_and_select.tiny.yaml, loads what it published, and reads the columns that no recipe reads (truth_*): what share of the
-pool, of the rows kept and of as many drawn at random is typical, and how well each score tells typical candidates from
-misleading ones (AUC: how often a typical one scores higher). Draws the README's picture.
+Runs recipes/score_and_select.tiny.yaml, loads what it published, and reads the columns that no recipe reads (truth_*):
+what share of the pool, of the rows kept and of as many drawn at random is typical, and how well each score tells
+typical candidates from misleading ones (AUC: how often a typical one scores higher). Draws the README's picture.
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from small_diffusion import SAME, SD2, apart, equal, of_cells, picture, rows, settings, weights
+from small_diffusion import SAME, SD2, apart, captions, equal, of_cells, picture, rows, settings, weights
 
 from tamis.config import ConfigError
+from tamis.run import Run
+from tamis.training.diffusion_lora import train_diffusion_loras
 from tamis.training.stack_training import StackTraining
 from tamis.training.stacked_lora import denoiser_targets, text_targets
 
@@ -187,7 +189,7 @@ def test_a_step_that_does_not_fit_the_memory_is_repeated_in_halves(
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     monkeypatch.setattr(StackTraining, "_learn", learn_little)
-    halved = train(subsets, settings(sd1, adapters_at_once=4), "halved")
+    halved = train(subsets | {"e": rows(1), "f": rows(2)}, settings(sd1, adapters_at_once=4), "halved")
     assert train.run.stages[-1]["samples_per_forward"] == 1
     assert capsys.readouterr().out.count("out of memory") == 1
     for name in NAMES:
@@ -227,6 +229,22 @@ def test_gradient_checkpointing_changes_nothing(train: Train, sd1: Path) -> None
     plain = train({"a": rows(1, 2)}, settings(sd1), "plain")["a"]
     spare = train({"a": rows(1, 2)}, settings(sd1, gradient_checkpointing=True), "spare")["a"]
     assert apart(weights(plain.path), weights(spare.path)) < SAME
+
+
+def test_a_tracker_that_takes_pictures_gets_them(sd1: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = Run(tmp_path, report_to=["tensorboard"])
+    train_diffusion_loras({"t/a": rows(1)}, settings(sd1, sample_every=3), run, captions=captions("t/a"))
+    run.accelerator.end_training()
+    run.close()
+    shown = []
+    for events in tmp_path.rglob("events.out.tfevents.*"):  # settings have a file of their own
+        found = EventAccumulator(str(events))
+        found.Reload()
+        shown += found.Tags()["images"]
+    assert shown == ["samples/t/a"]
+    assert not list(tmp_path.rglob("*.png"))
 
 
 def test_pictures_are_drawn_on_the_way(train: Train, sd1: Path, tmp_path: Path) -> None:

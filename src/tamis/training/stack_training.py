@@ -7,6 +7,7 @@ cut off, is repeated exactly.
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ class StackTraining:
         config: DiffusionLora,
         seed: int,
         say: Callable[[str], None],
+        most_samples: int | None = None,  # a forward pass; what a stack before this one had to come down to
     ) -> None:
         from diffusers.optimization import get_scheduler
 
@@ -79,7 +81,8 @@ class StackTraining:
         self.seconds = 0.0  # of all processes that it took
         self.seconds_here = 0.0
         self.samples_seen = 0  # here
-        self.samples_per_forward = config.train_batch_size * len(names)
+        self.halved = most_samples is not None
+        self.samples_per_forward = min(config.train_batch_size * len(names), most_samples or sys.maxsize)
 
     def train(
         self,
@@ -133,8 +136,9 @@ class StackTraining:
         self.scheduler.step()
 
     def _halve(self) -> None:
-        if self.samples_per_forward == self.config.train_batch_size * len(self.names):
+        if not self.halved:
             self.say("train: out of memory; fewer samples a forward pass from here on, added up to the same steps")
+        self.halved = True
         self.samples_per_forward //= 2
         gc.collect()
         if self.model.device.type != "cpu":
@@ -222,6 +226,7 @@ class StackTraining:
             "losses": self.losses[: self.step].clone(),
             "seconds": self.seconds,
             "samples_per_forward": self.samples_per_forward,
+            "halved": self.halved,
         }
 
     def restore(self, state: dict[str, Any] | None) -> int:
@@ -234,7 +239,7 @@ class StackTraining:
             self.scheduler.load_state_dict(state["scheduler"])
             self.losses[: self.step] = state["losses"]
             self.seconds = state["seconds"]
-            self.samples_per_forward = state["samples_per_forward"]
+            self.samples_per_forward, self.halved = state["samples_per_forward"], state["halved"]
         return self.step
 
 

@@ -123,10 +123,18 @@ def _train_mine(stacks: list[Stack], wanted: Wanted, model: DiffusionModel, exam
         unit="step",
         disable=not run.is_main,
     ) as bar:
+        most_samples = None
         for stack in stacks:
             checkpoint = checkpoint_of(stack, wanted.checkpoints, wanted.keys)
             training = StackTraining(
-                stack.names, stack.steps, model=model, examples=examples, config=config, seed=run.seed, say=run.say
+                stack.names,
+                stack.steps,
+                model=model,
+                examples=examples,
+                config=config,
+                seed=run.seed,
+                say=run.say,
+                most_samples=most_samples,
             )
             before = training.restore(checkpoint.load())
             bar.initial = bar.n = bar.n + before * len(stack.names)  # steps of an earlier process are in no rate
@@ -139,6 +147,7 @@ def _train_mine(stacks: list[Stack], wanted: Wanted, model: DiffusionModel, exam
             done.samples += training.samples_seen
             done.seconds += training.seconds_here
             done.samples_per_forward = training.samples_per_forward
+            most_samples = training.samples_per_forward if training.halved else None
     return done
 
 
