@@ -2,30 +2,26 @@
 
     python benchmarks/lora_stack.py
 
-tiny/sd, batch 1, rank 16, every linear layer and 1x1 convolution of the transformer blocks. Beside the two ways stands
-a third: PEFT's own layer, which takes `adapter_names` in training and loops over the adapters in Python (the model
-around it refuses; a hook hands them to the layers). All three take the same steps: same images, noise and beginnings.
-The floor is the frozen model alone, forward and back to its inputs, for one sample and for sixteen.
+tiny/sd (--shape sd15 on a GPU), batch 1, rank 16, every linear layer and 1x1 convolution of the transformer blocks.
+Beside the two ways stands a third: PEFT's own layer, which takes `adapter_names` in training and loops over the
+adapters in Python (the model around it refuses; a hook hands them to the layers). All three take the same steps: same
+images, noise and beginnings. The floor is the frozen model alone, forward and back to its inputs, for one sample and
+for sixteen.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
-from datasets import Dataset, Features, Image
-from measuring import anonymous_bytes, peak_anonymous, report
-from PIL import Image as Pictures
+from measuring import Spent, anonymous_bytes, gpu, peak_anonymous, report
+from sd15 import pictures, save_model
 from torch import nn
 
 import tamis.tiny
@@ -37,50 +33,32 @@ from tamis.training.examples import Columns, Examples, encode, encode_texts
 from tamis.training.objective import draws, target
 from tamis.training.stack_training import StackTraining, order_of
 
+SIDES = {"tiny": 64, "sd15": 512}
 BASE = Path(tamis.tiny.__file__).parent / "weights" / "sd"
 Weights = dict[str, torch.Tensor]
-
-
-class Spent(NamedTuple):
-    """Time on the clock; time of the processor, which other processes of the machine hardly change."""
-
-    wall: float
-    processor: float
-
-    @classmethod
-    def since(cls, began: Spent) -> Spent:
-        return cls(time.perf_counter() - began.wall, time.process_time() - began.processor)
-
-    @classmethod
-    def now(cls) -> Spent:
-        return cls(time.perf_counter(), time.process_time())
-
-
-def pictures(count: int, *, first: int, side: int) -> Dataset:
-    """Squares of smooth noise; every number is another picture."""
-    cells = []
-    for number in range(first, first + count):
-        few = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
-        buffer = io.BytesIO()
-        Pictures.fromarray(few).resize((side, side)).save(buffer, "PNG")
-        cells.append({"bytes": buffer.getvalue(), "path": None})
-    return Dataset.from_dict({"image": cells}, features=Features({"image": Image(decode=False)}))
 
 
 class Bench:
     """The adapters to train, and the ways to train them."""
 
-    def __init__(self, adapters: int, steps: int, folder: Path) -> None:
+    def __init__(self, shape: str, adapters: int, steps: int, folder: Path) -> None:
         self.names = [f"adapter-{number}" for number in range(adapters)]
         self.steps = steps
         self.folder = folder
-        self.config = DiffusionLora(base_model=str(BASE), resolution=64)
+        self.base = str(BASE)
+        if shape == "sd15":
+            self.base = str(folder / "model")
+            save_model(folder / "model")
+        side = SIDES[shape]
+        self.config = DiffusionLora(base_model=self.base, resolution=side)
         run = Run(folder / "run")
-        subsets = {name: pictures(3, first=3 * place, side=64) for place, name in enumerate(self.names)}
+        subsets = {name: pictures(3, first=3 * place, side=side) for place, name in enumerate(self.names)}
         columns = Columns("image", None, {name: f"a photo of a {name}" for name in self.names})
-        self.model: DiffusionModel = load(str(BASE), "")
-        self.examples: Examples = encode(subsets, columns, self.model, run, resolution=64, shapes=True)
+        self.model: DiffusionModel = load(self.base, "")
+        self.examples: Examples = encode(subsets, columns, self.model, run, resolution=side, shapes=True)
+        self.model.bring(*self.model.text_encoders.values())
         encode_texts(self.examples, self.model)
+        self.model.bring(self.model.unet)
 
     def train(self, names: list[str], weights: Weights) -> Spent:
         training = StackTraining(
@@ -107,7 +85,7 @@ class Bench:
         fresh = StackTraining(
             self.names, self.steps, model=self.model, examples=self.examples, config=self.config, seed=0, say=print
         )
-        unet = load(str(BASE), "").unet
+        unet = load(self.base, "").unet.to(self.model.device)
         paths = [found.path for found in fresh.stack.targets]
         for name in self.names:
             unet.add_adapter(LoraConfig(r=16, lora_alpha=8.0, target_modules=paths), adapter_name=name)
@@ -142,7 +120,11 @@ class Bench:
             noise = torch.stack([draw.noise for draw in drawn])
             timesteps = torch.tensor([draw.timestep for draw in drawn])
             text = torch.stack([self.examples.texts[row.caption].embedding for row in rows])
-            predicted = unet(schedule.add_noise(latents, noise, timesteps), timesteps, text).sample
+            device = self.model.device
+            latents, noise, timesteps, text = (one.to(device) for one in (latents, noise, timesteps, text))
+            with self.model.mixed():
+                noisy = schedule.add_noise(latents, noise, timesteps).to(self.model.dtype)
+                predicted = unet(noisy, timesteps, text.to(self.model.dtype)).sample.float()
             wanted = target(schedule, latents, noise, timesteps)
             (predicted - wanted).square().flatten(1).mean(1).sum().backward()
             for part in own:
@@ -158,9 +140,12 @@ class Bench:
 
     def floor(self, samples: int) -> Spent:
         """Time of the frozen model, forward and back to its inputs: what no way of holding adapters can save."""
-        latents = torch.randn(samples, 4, 16, 16).requires_grad_()
-        text = torch.randn(samples, 32, 128).requires_grad_()
-        timesteps = torch.randint(0, 1000, (samples,))
+        like = {"device": self.model.device, "dtype": self.model.dtype}
+        shape = next(iter(self.examples.latents.values())).mean.shape
+        latents = torch.randn(samples, *shape, **like).requires_grad_()
+        words = next(iter(self.examples.texts.values())).embedding.shape
+        text = torch.randn(samples, *words, **like).requires_grad_()
+        timesteps = torch.randint(0, 1000, (samples,), device=self.model.device)
         spent = []
         for _ in range(10):
             began = Spent.now()
@@ -183,6 +168,9 @@ def peaks(ways: dict[str, Callable[[Weights], Spent]]) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--shape", choices=sorted(SIDES), default="tiny", help="sd15: Stable Diffusion 1.5's, for a GPU"
+    )
     parser.add_argument("--adapters", type=int, default=16)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--runs", type=int, default=5)
@@ -190,7 +178,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(given.adapters, given.steps, Path(name))
+        bench = Bench(given.shape, given.adapters, given.steps, Path(name))
         ways: dict[str, Callable[[Weights], Spent]] = {
             "one after another": bench.one_by_one,
             "stack": bench.stacked,
@@ -228,9 +216,9 @@ def main() -> None:
 
     peers = [way for way in ways if way != "stack"]
     report(
-        "lora_stack",
+        f"lora_stack{'' if given.shape == 'tiny' else '_' + given.shape}" + ("_gpu" if gpu() else ""),
         {
-            "model": "tiny/sd, 64 px, float32; rank 16, all layers of the transformer blocks",
+            "model": f"{given.shape}, {SIDES[given.shape]} px, {bench.model.dtype}; rank 16, all of the transformer blocks",
             "adapters": given.adapters,
             "steps": given.steps,
             "runs": given.runs,

@@ -7,14 +7,35 @@ import os
 import platform
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tamis.run import versions, write_json
 
 RESULTS = Path(__file__).parent / "results"
+
+
+class Spent(NamedTuple):
+    """Time on the clock; time of the processor, which other processes of the machine hardly change."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def since(cls, began: Spent) -> Spent:
+        now = cls.now()
+        return cls(now.wall - began.wall, now.processor - began.processor)
+
+    @classmethod
+    def now(cls) -> Spent:
+        import torch
+
+        if torch.accelerator.is_available():
+            torch.accelerator.synchronize()
+        return cls(time.perf_counter(), time.process_time())
 
 
 def machine() -> dict[str, Any]:
@@ -22,9 +43,15 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": model.group(1) if model else platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "gpu": None,
+        "gpu": gpu(),
         "versions": versions(),
     }
+
+
+def gpu() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def report(name: str, figures: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_BENCHMARKS = {"run_all.py", "measuring.py"}
+NOT_BENCHMARKS = {"run_all.py", "measuring.py", "sd15.py"}
 ON_THE_HUB = {"typical_candidates.py"}  # these read tiny/* from the embedded Hub
 
 

@@ -84,11 +84,13 @@ def main(script: str, told_path: str) -> None:
     def noise_like(like: torch.Tensor, **more: Any) -> torch.Tensor:
         if like.shape != told["noise"][0].shape:
             return randn_like(like, **more)
+        if like.is_cuda:
+            torch.cuda.synchronize()
         moments.append((time.perf_counter(), time.process_time()))  # once a step: from one to the next is a whole step
-        return next(noises)
+        return next(noises).to(like)
 
     def timestep(*given: Any, **more: Any) -> torch.Tensor:
-        return next(timesteps) if given[1:] == (1000, (1,)) else randint(*given, **more)
+        return next(timesteps).to(more.get("device", "cpu")) if given[1:] == (1000, (1,)) else randint(*given, **more)
 
     add_adapter = UNet2DConditionModel.add_adapter
 
@@ -102,7 +104,9 @@ def main(script: str, told_path: str) -> None:
     torch.utils.data.RandomSampler.__len__ = lambda self: len(told["order"])
     torch.nn.functional.mse_loss = noted
     torch.randn_like, torch.randint = noise_like, timestep
-    DiagonalGaussianDistribution.sample = lambda self, generator=None: self.mean + self.std * next(chances)
+    DiagonalGaussianDistribution.sample = lambda self, generator=None: (
+        self.mean + self.std * next(chances).to(self.mean)
+    )
     UNet2DConditionModel.add_adapter = begun
     diffusers.utils.check_min_version = lambda version: None  # it is of a later day than the installed release
     if importlib.util.find_spec("torchvision") is None:

@@ -1,0 +1,40 @@
+"""What differs on a GPU: bfloat16 under autocast, memory, resume. Marked; never needed to pass elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import load_dataset
+from safetensors.torch import load_file
+
+from tamis.run import Run
+from tamis.training.diffusion_lora import DiffusionLora, train_diffusion_loras
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+
+
+def trained(folder: Path, **changed: object) -> dict[str, dict[str, torch.Tensor]]:
+    rows = load_dataset("tiny/commons", split="train").select(range(6))
+    settings = {"base_model": "tiny/sd", "resolution": 64, "max_train_steps": 8, "adapters_at_once": 2} | changed
+    subsets = {"a": rows.select(range(3)), "b": rows.select(range(3, 6))}
+    run = Run(folder)
+    made = train_diffusion_loras(subsets, DiffusionLora(**settings), run, captions=dict.fromkeys(subsets, "a photo"))
+    run.close()
+    return {name: load_file(one.path / "pytorch_lora_weights.safetensors") for name, one in made.items()}
+
+
+def test_adapters_are_trained_in_bfloat16_and_kept_in_float32(tmp_path: Path) -> None:
+    adapters = trained(tmp_path / "one")
+    for weights in adapters.values():
+        assert {value.dtype for value in weights.values()} == {torch.float32}
+        assert all(value.abs().max() > 0 for value in weights.values())
+
+
+def test_a_stack_is_close_to_its_adapters_alone(tmp_path: Path) -> None:
+    together, alone = trained(tmp_path / "together"), trained(tmp_path / "alone", adapters_at_once=1)
+    for name, weights in together.items():
+        moved = torch.cat([value.flatten() for key, value in weights.items() if "lora_B" in key])
+        other = torch.cat([alone[name][key].flatten() for key in weights if "lora_B" in key])
+        assert (moved - other).norm() < 0.1 * other.norm()  # bfloat16: eight bits of every product
