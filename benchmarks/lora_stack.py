@@ -218,7 +218,7 @@ def main() -> None:
     report(
         f"lora_stack{'' if given.shape == 'tiny' else '_' + given.shape}" + ("_gpu" if gpu() else ""),
         {
-            "model": f"{given.shape}, {SIDES[given.shape]} px, {bench.model.dtype}; rank 16, all of the transformer blocks",
+            "model": f"{given.shape}, {SIDES[given.shape]} px, {bench.model.dtype}; rank 16, transformer blocks",
             "adapters": given.adapters,
             "steps": given.steps,
             "runs": given.runs,
