@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from tamis.config import ConfigError, RunConfig, parse, plain_errors
+from tamis.generate import Drawing
 from tamis.quiz_settings import QuizSettings
 from tamis.training.diffusion_lora import DiffusionLora
 
@@ -77,15 +78,37 @@ class QuizLora(QuizSettings, DiffusionLora, RunConfig):
         from tamis import topic_arms
 
         arms = topic_arms.expand(self.arms, self.random_draws)
-        if not any(arm.k for arm in arms):
-            raise ConfigError(f"arms: {self.arms} trains nothing that is selected; give at least one top-K")
-        if strangers := set(self.other_seeds_arms) - set(self.arms):
-            raise ConfigError(f"other_seeds_arms: {', '.join(sorted(strangers))} is not among arms")
         if any(arm.weaker for arm in arms) and self.weaker_judge is None:
             raise ConfigError("weaker_judge: needed for arms that end in .weaker")
+        if not any(arm.way == "top" and not arm.matched and not arm.weaker for arm in arms):
+            raise ConfigError(f"arms: {self.arms} has no arm for the claim to be about; give at least one plain top-K")
+        if strangers := set(self.other_seeds_arms) - set(self.arms):
+            raise ConfigError(f"other_seeds_arms: {', '.join(sorted(strangers))} is not among arms")
+        if bool(self.other_seeds) != bool(self.other_seeds_arms):
+            raise ConfigError("other_seeds and other_seeds_arms: one without the other says nothing; give both or none")
+        if len({self.seed, *self.other_seeds}) <= len(self.other_seeds):
+            raise ConfigError(f"other_seeds: {self.other_seeds} is not accepted; expected others than seed {self.seed}")
+        if not self.styles:
+            raise ConfigError("styles: none; expected photo, illustration or both")
         for name in ("hub_model_id", "hub_dataset_id"):
             if self.push_to_hub and getattr(self, name) is None:
                 raise ConfigError(f"{name}: needed with push_to_hub (OWNER/NAME)")
+
+    def drawing(self) -> Drawing:
+        return Drawing(
+            model=self.base_model,
+            revision=self.base_revision,
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
+            side=self.resolution,
+        )
+
+    @property
+    def paired_by(self) -> str | None:
+        return self.pairwise_column if self.pairwise else None
+
+    def referee(self) -> list[dict[str, Any]]:
+        return [{"scorer": "pairwise", "wording": self.wording, **self.pairwise}] if self.pairwise else []
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -101,10 +124,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         quiz_making,
         rows,
         scorers,
+        scoring,
         sources,
         topic_arms,
     )
-    from tamis.generate import Drawing
     from tamis.quiz_release import QuizRelease
     from tamis.run import Run
     from tamis.scoring import attach_scores
@@ -112,8 +135,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     writer, blind, *takers = scorers.build(config.reading())
     graders = scorers.build(config.graders(), image_column="image")
+    clip = scorers.build([{"scorer": "clip", "model": config.retention_model, **EMBEDDING}])
+    referee = scorers.build(config.referee())
     seeds = {config.seed: topic_arms.expand(config.arms, config.random_draws)}
     seeds |= {seed: topic_arms.expand(config.other_seeds_arms, 1) for seed in config.other_seeds}  # a seed is a draw
+    drawing = config.drawing()
     run = Run(config.output_dir, recipe="quiz_lora", config=config, seed=config.seed, report_to=config.report_to)
 
     # ---- 1. Read -----------------------------------------------------------------------------------------------------
@@ -132,27 +158,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         rows.refuse_non_images(pool.features, config.image_column)
         found = candidates.gather(pool, columns, only=config.topics, allow_no_derivatives=config.allow_no_derivatives)
         stage["rows"] = len(found.pool)
-    drawing = Drawing(
-        model=config.base_model,
-        revision=config.base_revision,
-        num_inference_steps=config.num_inference_steps,
-        guidance_scale=config.guidance_scale,
-        side=config.resolution,
-    )
+    # Whatever would end a run in its last act is said now, before hours are spent.
+    told = grading.picture_features(quiz_making.told_features(found.topics))
+    ranked, used = {"second_judge_column": config.second_judge_column}, {"pairwise_column": config.paired_by}
+    scoring.refuse_unfit(told, [drawing, *graders], ranked=ranked, used=used)
+    last = clip if config.unrelated_prompts else []
+    scoring.pin_models([writer, blind, *takers, drawing, *graders, *referee, *last], run)
     if config.dry_run:
-        figures = quiz_dry_run.estimate(
-            found,
-            writer,
-            blind,
-            takers,
-            drawing,
-            seeds,
-            config,
-            drawn_per_adapter=config.images_per_prompt * len(config.styles) + len(config.unrelated_prompts),
-            graders=len(graders),
-            batch_size=config.batch_size,
-            run=run,
-        )
+        judged = [writer, blind, *takers]
+        figures = quiz_dry_run.estimate(found, judged, drawing, seeds, config, graders=len(graders), run=run)
         dry_run.show(run, figures)
         run.close()
         return {"dry_run": dict(figures)}
@@ -170,6 +184,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for taker in takers:
         pool = attach_scores(pool, taker, run=run, batch_size=config.batch_size)
     models.release()
+    pool = pool.remove_columns("questions")
+    nulls = dict(run.nulls)  # of quizzes, questions and candidates
 
     # ---- 3. Select ---------------------------------------------------------------------------------------------------
     weaker_by = "weaker_quiz_score" if config.weaker_judge else None
@@ -180,7 +196,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for topic, why in found.refused.items():
         run.say(f"left out: {topic}: {why}")
     subsets = topic_arms.union(choices, pool, config.seed)
-    pool = arms.with_arms(pool.remove_columns("questions"), subsets)
+    pool = arms.with_arms(pool, subsets)
 
     # ---- 4. Train ----------------------------------------------------------------------------------------------------
     named = candidates.folder_names(found.names)
@@ -208,13 +224,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if unrelated:
         others = grading.to_draw(told, worn, dict.fromkeys(found.names, unrelated), 1, features)
         others = attach_scores(others, drawing, run=run, batch_size=config.eval_batch_size)
-        clip = scorers.build([{"scorer": "clip", "model": config.retention_model, **EMBEDDING}])
         others = grading.with_retention(attach_scores(others, clip[0], run=run, batch_size=config.batch_size))
     contests = None
     if config.pairwise:
         contests = grading.pairs(drawn, topic_arms.contests(seeds[config.seed]), config.pairwise_column)
-        [referee] = scorers.build([{"scorer": "pairwise", "wording": config.wording, **config.pairwise}])
-        contests = attach_scores(contests, referee, run=run, batch_size=config.batch_size)
+        contests = attach_scores(contests, referee[0], run=run, batch_size=config.batch_size)
     models.release()
     best = topic_arms.headline(seeds[config.seed])
     metrics = arms.numeric(drawn, [column for grader in graders for column in grader.columns])
@@ -230,9 +244,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         second=config.second_judge_column,
         seed=config.seed,
     )
-    run.nulls = arms.nulls(drawn, metrics, weighted=None) | run.nulls
+    run.nulls = nulls  # scorers that ran again on what was drawn have told of that since
     results = run.results(arms=measured.pop("arms"), comparisons=measured.pop("comparisons")) | measured
     results |= {"quizzes": quizzes.counts(), "refused": found.refused}
+    results["nulls_drawn"] = grading.nulls(drawn, metrics, contests)
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
     if run.is_main:
@@ -246,11 +261,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             quizzes=quizzes,
             drawn=drawn,
             subsets=subsets,
+            arms=seeds[config.seed],
             choices=choices,
             folders=folders,
             results=results,
             best=best,
             metrics=metrics,
+            takers=takers,
+            graders=graders,
             seed=config.seed,
         )
         pictures = release.pictures()
@@ -263,7 +281,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         saved = {folder: adapters[folder].path for folder in folders.values()}
         files = pictures | {"credits.csv": release.credits()}
         loras = hub.publish_adapter(run, release.model_id, saved, release.adapter_card(), files, **to)
-        arms.show(run, results["arms"], metrics)
+        told = {"candidates": release.pool_nulls, "drawn pictures": results["nulls_drawn"]}
+        arms.show(run, results["arms"], release.columns_shown, told)
         hub.show(run, data, load=["scores", best])
         hub.show_adapter(run, loras, release.loading())
     run.say(run.finish(results))

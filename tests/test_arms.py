@@ -9,6 +9,7 @@ from datasets import Dataset, List, Value
 
 from tamis import arms, report, select
 from tamis.config import ConfigError
+from tamis.run import Run
 
 
 def pool() -> Dataset:
@@ -67,3 +68,23 @@ def test_every_null_has_a_reason() -> None:
         "clip_similarity": {"text: empty": 1, "image: null": 1},
         "good": {"a column it weighs is null": 1},
     }
+
+
+def test_a_table_fits_a_terminal(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Few arms stand side by side; of fifteen each is a line, and metrics that do not fit stand below."""
+    told = {"value": 0.5, "low": None, "high": None, "n": 12, "nulls": 0}
+    metrics = [f"scorer_{at}_accuracy" for at in range(11)]
+    run.nulls = {"quality": {"text: empty": 2}}
+    arms.show(run, dict.fromkeys(("top-5", "random-5"), {"quality": told, "clip": told}), ["quality", "clip"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["top-5", "random-5"] and lines[2].split() == ["quality", "0.500", "0.500"]
+    assert lines[-2].split() == ["n", "12", "12"] and lines[-1] == "2 rows without quality: text: empty"
+    many = {f"clustered-{at}.matched": dict.fromkeys(metrics, told) for at in range(14)}
+    many["none"] = {metrics[0]: told}
+    arms.show(run, many, metrics, {"pictures": {}})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= arms.TERMINAL
+    heads = [line.split() for line in lines if metrics[0] in line or metrics[-1] in line]
+    assert heads[0][0] == metrics[0] and heads[-1][-2:] == [metrics[-1], "n"]
+    first = next(line for line in lines if line.startswith("none"))
+    assert first.split()[1:3] == ["0.500", "–"]

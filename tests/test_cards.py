@@ -121,6 +121,7 @@ def test_licences_are_never_weakened(licences: list, derived: str) -> None:
 def test_numbers_carry_their_n() -> None:
     assert cards.interval(Estimate(0.5, 0.4, 0.6, 12, 3)) == "0.500 [0.400, 0.600], n = 12, 3 null"
     assert cards.interval(Estimate(None, None, None, 0, 5)) == "– (n = 0, 5 null)"
+    assert cards.interval(Estimate(None, None, None, 2, 0)) == "– (n = 2, 0 null)"  # a correlation of two points
     assert cards.difference(Comparison(0.1, 0.05, 0.15, 0.0001, 40)) == "+0.100 [+0.050, +0.150], p < 0.001, n = 40"
 
 
@@ -128,3 +129,18 @@ def test_nulls_are_listed_by_reason() -> None:
     text = cards.nulls_table({"clip_similarity": {"text: empty": 2, "image: null": 5}, "other": {}}, 100)
     assert [line.split("|")[2].strip() for line in text.splitlines()[2:]] == ["5", "2"]
     assert cards.nulls_table({"a": {}}, 10) == "None."
+
+
+@pytest.mark.parametrize(
+    ("rows", "derived", "said"),
+    [
+        (["CC BY 4.0", "cc0"], "cc-by-4.0", "its pictures (cc-by-4.0, cc0-1.0)"),
+        (["CC BY-SA 4.0", "CC BY-NC 4.0"], "other", "apply together"),
+        (["CC0", None, " ", "unknown"], "unknown", "3 of its pictures state no licence"),
+        (["CC BY 4.0", "GFDL 1.2"], "other", "gfdl-1.2"),
+        ([], "mit", "That of datasets/a/b."),
+    ],
+)
+def test_licences_that_rows_state_count_too(rows: list, derived: str, said: str) -> None:
+    found, why = cards.derived_licence([source("mit")], rows)
+    assert found == derived and said in why

@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset, Image, List, Value
 
 from tamis.generate import WEIGHTS, adapter_hash
-from tamis.grading import Graded, input_output, measure, pairs, to_draw, win_rates, with_retention
+from tamis.grading import Graded, input_output, measure, nulls, pairs, to_draw, win_rates, with_retention
 from tamis.quiz import row_features
 
 
@@ -41,7 +41,7 @@ ARMS = {"none": 0.1, "random-2.1": 0.2, "random-2.2": 0.4, "top-2": 0.5}
 
 def test_means_pool_draws_and_split_by_style() -> None:
     graded = Graded(drawn(grid(ARMS, styles=("photo", "drawing"))), ["topic"], seed=0)
-    assert sorted(graded.arms) == ["none", "random-2", "top-2"]
+    assert graded.arms == ["none", "random-2", "top-2"]
     means = graded.means(["quiz_accuracy"])
     shared = 0.04 * 2.5 + 0.02 * 0.5
     assert means["none"]["quiz_accuracy@style=photo"]["value"] == pytest.approx(0.1 + shared)
@@ -129,6 +129,8 @@ def test_correlation_of_what_goes_in_with_what_comes_out() -> None:
     found = input_output(inputs, outputs, seed=0)
     assert found["top-2"]["value"] == pytest.approx(-1.0) and found["top-2"]["n"] == 5
     assert found["full"]["value"] is None
+    few = input_output({"top-2": {"t0": 0.1, "t1": 0.2}}, {"top-2": {"t0": 0.5, "t1": 0.4}}, seed=0)["top-2"]
+    assert (few["value"], few["n"]) == (None, 2)  # any two points lie on a line
 
 
 TOPICS = [{"topic": "dax", "questions": []}, {"topic": "wug", "questions": []}]
@@ -239,3 +241,21 @@ def test_all_that_is_measured() -> None:
     assert found["correlations"]["top-2"]["value"] == pytest.approx(1.0)
     assert found["agreement"][0]["value"] == pytest.approx(-1.0, abs=0.01)  # ties that rounding breaks
     assert found["by_topic"]["quiz_accuracy"]["none"]["t3"] == pytest.approx(0.1 + 0.12 + 0.01)
+
+
+def test_what_needs_no_lora_comes_first() -> None:
+    values = grid({"top-2": 0.5, "full": 0.2}) | grid({"none": 0.1})
+    assert Graded(drawn(values), ["topic"], seed=0).arms[0] == "none"
+
+
+def test_pictures_that_could_not_be_drawn_are_counted() -> None:
+    values = grid({"none": 0.1}, topics=2) | {("none", "t0", "photo", 0): None}
+    made = drawn(
+        values,
+        image_error=lambda row: "drawing: not finite" if row["quiz_accuracy"] is None else None,
+        quiz_error=lambda row: "image: null" if row["quiz_accuracy"] is None else None,
+    )
+    found = nulls(made, ["quiz_accuracy"], None)
+    assert found == {"image": {"drawing: not finite": 1}, "quiz_accuracy": {"image: null": 1}}
+    contests = Dataset.from_dict({"pairwise_win": [0.5, None], "pairwise_error": [None, "second: null"]})
+    assert nulls(made, [], contests)["pairwise_win"] == {"second: null": 1}

@@ -10,6 +10,7 @@ from datasets import Dataset
 from tamis.config import ConfigError
 from tamis.topic_arms import (
     Arm,
+    Choice,
     choose,
     choose_all,
     clusters,
@@ -166,3 +167,12 @@ def test_a_topic_that_the_weaker_judge_could_not_score_is_refused() -> None:
     arms = {0: expand(["top-2", "top-2.weaker"], 1)}
     _, refused = choose_all(made, arms, by="score", weaker_by="weaker", answers="answers")
     assert refused == {"dax": "too few candidates: 1 can be scored, 2 are needed"}
+
+
+def test_what_the_other_judge_refused_is_in_no_mean() -> None:
+    """A weaker judge may choose pictures that the first one refused: no number, and never NaN."""
+    refused = [
+        Choice("dax", parse("top-1.weaker"), 0, rows([None])),
+        Choice("wug", parse("top-1.weaker"), 0, rows([0.5])),
+    ]
+    assert trained_on(refused, "score") == {"top-1.weaker": {"wug": 0.5}}

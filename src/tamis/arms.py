@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tamis.run import Run
 
+TERMINAL = 120  # characters a line of a table takes at most
 NEAR_DUPLICATES = "near_duplicate_group"
 
 
@@ -113,21 +114,41 @@ def compare(a: str, b: str, pool: Dataset, column: str, *, seed: int) -> dict[st
     return {"a": a, "b": b, "metric": column, **asdict(stats.subsets(_values(pool, column), *members, seed=seed))}
 
 
-def show(run: Run, metrics: dict[str, dict[str, dict[str, Any]]], columns: Sequence[str]) -> None:
-    """One table for the terminal: a line a metric, a column an arm."""
-    names = list(metrics)
-    wide = max(len(column) for column in columns)
-    run.say("\n" + " " * wide + "".join(name.rjust(14) for name in names))
-    for column in columns:
-        run.say(column.ljust(wide) + "".join(_shown(metrics[name][column]).rjust(14) for name in names))
-    run.say("n".ljust(wide) + "".join(f"{max(m['n'] for m in metrics[name].values()):,}".rjust(14) for name in names))
-    for columns_without, reason, count in nulls_by_reason(run.nulls):
-        run.say(f"{count:,} rows without {', '.join(columns_without)}: {reason}")
+def show(
+    run: Run,
+    metrics: dict[str, dict[str, dict[str, Any]]],
+    columns: Sequence[str],
+    nulls: dict[str, dict[str, dict[str, int]]] | None = None,
+) -> None:
+    """One table for the terminal: a line a metric and a column an arm, or the other way where arms are more.
+
+    nulls: what has them (rows, unless told) to column to reason to count, said below.
+    """
+    table = [["", *metrics]]
+    table += [[column, *(_shown(metrics[name].get(column)) for name in metrics)] for column in columns]
+    table += [["n", *(f"{max(m['n'] for m in metrics[name].values()):,}" for name in metrics)]]
+    if len(metrics) > len(columns):
+        table = [list(line) for line in zip(*table, strict=True)]
+    least = 14 if len(metrics) <= len(columns) else 0  # of arms' names many are as long
+    wide = [max(least, 2 + max(map(len, cells))) for cells in zip(*table, strict=True)]
+    first = max(len(line[0]) for line in table)
+    parts: list[list[int]] = [[]]  # side by side what a terminal is wide enough for, the rest below
+    for column in range(1, len(wide)):
+        if parts[-1] and first + sum(wide[one] for one in (*parts[-1], column)) > TERMINAL:
+            parts.append([])
+        parts[-1].append(column)
+    for part in parts:
+        run.say()
+        for line in table:
+            run.say(line[0].ljust(first) + "".join(line[one].rjust(wide[one]) for one in part))
+    for what, found in ({"rows": run.nulls} if nulls is None else nulls).items():
+        for columns_without, reason, count in nulls_by_reason(found):
+            run.say(f"{count:,} {what} without {', '.join(columns_without)}: {reason}")
 
 
 def _values(dataset: Dataset, column: str) -> list[float | None]:
     return [None if np.isnan(value) else value for value in column_values(dataset, column).tolist()]
 
 
-def _shown(metric: dict[str, Any]) -> str:
-    return "–" if metric["value"] is None else f"{metric['value']:.3f}"
+def _shown(metric: dict[str, Any] | None) -> str:
+    return "–" if metric is None or metric["value"] is None else f"{metric['value']:.3f}"

@@ -26,6 +26,7 @@ LICENCES = (
     ("cc-by-nd-4.0", "cc-by-nc-nd-4.0"),
 )
 _SHARE_ALIKE = {licence for group in LICENCES for licence in group if "-sa-" in licence or licence == "odbl"}
+PICTURES = "its pictures"  # in the reason for a licence: those that state one each
 _DATABASE = {"odc-by", "odbl"}  # terms of their own kind: those of Creative Commons do not contain them
 # What renderers turn into a link without being asked: addresses, hosts, mail.
 _ADDRESS = re.compile(r"//\w|www\.|\w@\w|\w\.[^\W\d_]{2}", re.IGNORECASE)
@@ -117,7 +118,7 @@ def number(value: float | None) -> Markdown:
 def interval(estimate: Estimate) -> Markdown:
     """0.412 [0.380, 0.444], n = 120"""
     if estimate.value is None:
-        return Markdown(f"– (n = 0, {estimate.nulls} null)")
+        return Markdown(f"– (n = {estimate.n:,}, {estimate.nulls:,} null)")
     reach = "" if estimate.low is None else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
     nulls = f", {estimate.nulls:,} null" if estimate.nulls else ""
     return Markdown(f"{estimate.value:.3f}{reach}, n = {estimate.n:,}{nulls}")
@@ -135,16 +136,20 @@ def difference(comparison: Comparison) -> Markdown:
 def derived_licence(sources: Iterable[Source], of_rows: Iterable[str | None] = ()) -> tuple[str, str]:
     """The Hub's licence id for what is made of these sources, and the reason in words.
 
-    of_rows: licences that the rows used state for themselves, as pictures of Wikimedia Commons do.
+    of_rows: licences that the rows used state for themselves, as pictures of Wikimedia Commons do; None where one has
+    none.
     """
-    sources = list(sources)
+    sources, of_rows = list(sources), list(of_rows)
     # A repo may state several, as "mit, cc-by-nc-4.0": its rows come under all of them.
     terms = {source.address: (source.licence or "unknown").split(", ") for source in sources}
-    if own := sorted({_licence_id(licence) for licence in of_rows}):
-        terms["the pictures used"] = own
+    own = [_licence_id(licence) for licence in of_rows]
+    if own:
+        terms[PICTURES] = sorted(set(own))
     unknown = [address for address, licences in terms.items() if "unknown" in licences]
     if unknown:
-        return "unknown", f"{', '.join(unknown)} states no licence, so neither can what is made of it."
+        names = [f"{own.count('unknown'):,} of {PICTURES}" if name == PICTURES else name for name in unknown]
+        verb = "states" if len(unknown) == 1 and unknown != [PICTURES] else "state"
+        return "unknown", f"{' and '.join(names)} {verb} no licence, so neither can what is made of them."
     stated = {licence for licences in terms.values() for licence in licences}
     if len(stated) == 1:
         return stated.pop(), f"That of {', '.join(terms)}."
@@ -157,8 +162,8 @@ def derived_licence(sources: Iterable[Source], of_rows: Iterable[str | None] = (
 
 
 def _licence_id(stated: str | None) -> str:
-    """As the Hub spells it: "CC BY-SA 4.0" is cc-by-sa-4.0."""
-    plain = re.sub(r"[\s_-]+", "-", (stated or "unknown").strip().lower())
+    """As the Hub spells it: "CC BY-SA 4.0" is cc-by-sa-4.0. Only blanks, as good as none: unknown."""
+    plain = re.sub(r"[\s_-]+", "-", (stated or "").strip().lower()) or "unknown"
     return {"cc0": "cc0-1.0", "public-domain": "cc0-1.0", "pd": "cc0-1.0"}.get(plain, plain)
 
 
@@ -178,9 +183,12 @@ def _no_single_one(stated: set[str]) -> bool:
 
 
 def model_index(
-    name: str, task: str, dataset: str, arms: dict[str, dict[str, Estimate]], *, revision: str, seeds: int
+    name: str, task: str, dataset: str, arms: dict[str, dict[str, Estimate]], *, revision: str | None, seeds: int
 ) -> list[dict[str, Any]]:
-    """`model-index` of a model card: every arm's metrics, each with n, interval and seeds beside its value."""
+    """`model-index` of a model card: every arm's metrics, each with n, interval and seeds beside its value.
+
+    revision: the dataset's commit; None where it has none yet, since both are published together.
+    """
     from huggingface_hub.repocard_data import EvalResult, eval_results_to_model_index
 
     results = [
@@ -196,8 +204,8 @@ def model_index(
                 "arm": arm,
                 "n": estimate.n,
                 "nulls": estimate.nulls,
-                "low": estimate.low,
-                "high": estimate.high,
+                "low": estimate.low if estimate.low is None else round(estimate.low, 6),
+                "high": estimate.high if estimate.high is None else round(estimate.high, 6),
                 "seeds": seeds,
             },
         )

@@ -135,7 +135,7 @@ class Curation:
                 [[cards.code(c), *(cards.interval(Estimate(**arms[a][c])) for a in arms)] for c in self.measured],
             ),
             "comparisons": cards.table(["score", "against", "difference of means"], self._differences(cards.code)),
-            "columns": cards.Markdown("\n\n".join(_explained(scorer) for scorer in self.scorers)) or None,
+            "columns": cards.Markdown("\n\n".join(explained(scorer) for scorer in self.scorers)) or None,
             "nulls": cards.nulls_table(self.results["nulls"], len(self.pool)),
             "mixture": cards.table(MIXTURE, self.mixture) if self.mixture else None,
             "per": cards.code(self.per) if self.per else None,
@@ -216,7 +216,7 @@ def _meaning(name: str, by: str) -> str:
     }.get(kind, f"the kept rows, by {by}")
 
 
-def _explained(scorer: Scorer) -> str:
+def explained(scorer: Scorer) -> str:
     """What the scorer's own docstring says, under the names its columns have here."""
     words = inspect.cleandoc(type(scorer).__doc__ or "").replace("NAME_", f"{scorer.name}_")
     return f"### {scorer.name}\n\n{words}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamis import arms
 from tamis.columns import column_values, unit_vectors
+from tamis.config import ConfigError
 from tamis.generate import adapter_hash, picture_seed
 from tamis.metrics import stats
 from tamis.topic_arms import parse
@@ -19,7 +21,18 @@ if TYPE_CHECKING:
 
     from datasets import Dataset
 
+TEXTS, NUMBERS = ("arm", "style", "prompt", "adapter", "adapter_hash"), ("seed", "turn", "image_seed")
+LEAST_POINTS = 3  # of a correlation: any two lie on a line
 KEY = ("topic", "style", "turn", "seed")  # what pictures of two arms have in common where they are compared
+
+
+def picture_features(known: dict[str, Any]) -> dict[str, Any]:
+    """Types of the rows that to_draw makes, of what they tell of their topic. A name that is needed here is refused."""
+    from datasets import Value
+
+    if taken := sorted({*TEXTS, *NUMBERS, "image", "image_error"} & set(known)):
+        raise ConfigError(f"topic_columns: {', '.join(taken)}: a column of drawn pictures is called so; rename it")
+    return known | dict.fromkeys(TEXTS, Value("string")) | dict.fromkeys(NUMBERS, Value("int64"))
 
 
 def to_draw(
@@ -35,10 +48,8 @@ def to_draw(
     to the adapter's folder, None for the model alone. prompts: topic to {style: prompt}. The noise depends on topic,
     style, turn and seed, never on the arm.
     """
-    from datasets import Dataset, Features, Value
+    from datasets import Dataset, Features
 
-    texts = {name: Value("string") for name in ("arm", "style", "prompt", "adapter", "adapter_hash")}
-    numbers = {name: Value("int64") for name in ("seed", "turn", "image_seed")}
     known = {row["topic"]: row for row in topics}
     rows = []
     for (topic, arm, seed), folder in worn.items():
@@ -48,7 +59,7 @@ def to_draw(
                 made = {"arm": arm, "seed": seed, "style": style, "turn": turn, "prompt": prompt}
                 noise = {"image_seed": picture_seed(topic, style, turn, seed)}
                 rows.append(known[topic] | made | noise | adapter)
-    return Dataset.from_list(rows, features=Features(features | texts | numbers))
+    return Dataset.from_list(rows, features=Features(picture_features(features)))
 
 
 class Graded:
@@ -59,7 +70,7 @@ class Graded:
         self.drawn, self.seed = drawn, seed
         self.groups = {column: drawn[column][:] for column in clusters}
         self.arm = [parse(name).pooled for name in drawn["arm"][:]]
-        self.arms = list(dict.fromkeys(self.arm))
+        self.arms = sorted(dict.fromkeys(self.arm), key=lambda arm: arm != "none")  # first what needs no LoRA
         self.keys = list(zip(*(drawn[name][:] for name in KEY), strict=True))
         self._columns: dict[str, np.ndarray] = {}
 
@@ -209,12 +220,16 @@ def _spread_over_topics(by_topic: dict[str, dict[str, float]]) -> dict[str, dict
 def input_output(
     inputs: dict[str, dict[str, float]], outputs: dict[str, dict[str, float]], *, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """For each arm the correlation, over topics, of what it was trained on with what it draws; interval over topics."""
+    """For each arm the correlation, over topics, of what it was trained on with what it draws; interval over topics.
+
+    None where fewer than three topics have both.
+    """
     found = {}
     for arm, known in inputs.items():
         topics = [topic for topic in known if topic in outputs.get(arm, {})]
         estimate = stats.pearson([known[t] for t in topics], [outputs[arm][t] for t in topics], seed=seed)
-        found[arm] = asdict(estimate)
+        few = len(topics) < LEAST_POINTS
+        found[arm] = asdict(stats.Estimate(None, None, None, len(topics)) if few else estimate)
     return found
 
 
@@ -240,6 +255,13 @@ def pairs(drawn: Dataset, contests: list[tuple[str, str]], prompt_column: str) -
         for name, rows in sides.items()
     ]
     return concatenate_datasets([told, *parts], axis=1)
+
+
+def nulls(drawn: Dataset, metrics: Sequence[str], contests: Dataset | None) -> dict[str, dict[str, int]]:
+    """By reason: pictures that could not be drawn (column image), drawn ones without a metric, pairs not judged."""
+    found = {"image": dict(Counter(why for why in drawn["image_error"][:] if why is not None))}
+    found |= arms.nulls(drawn, metrics, weighted=None)
+    return found | (arms.nulls(contests, ["pairwise_win"], weighted=None) if contests is not None else {})
 
 
 def win_rates(contests: Dataset, column: str, *, seed: int) -> list[dict[str, Any]]:

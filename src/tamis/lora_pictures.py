@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 SHADES = {"none": "#b9bec7", "random": "#c9a227", "bottom": "#b4452f", "top": "#1b7f5c"}
 OTHER = "#4a6fa5"
+EACH = 2  # pictures of an arm and topic in the grid, at most
 
 
-def grid(drawn: Dataset, arms: Sequence[str], topics: Sequence[str], *, style: str, seed: int, each: int = 2) -> bytes:
-    """A line a topic, a block an arm: the first pictures of each, from the same noise in all of them. PNG."""
+def grid(drawn: Dataset, arms: Sequence[str], topics: Sequence[str], *, style: str, seed: int) -> bytes:
+    """A line a topic, a block an arm: the first one or two pictures of each, from the same noise in all of them. PNG.
+
+    What could not be drawn is a grey tile.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     font, label, head = ImageFont.load_default(size=17), 124, 30
@@ -30,14 +34,15 @@ def grid(drawn: Dataset, arms: Sequence[str], topics: Sequence[str], *, style: s
             zip(*(drawn[name][:] for name in ("topic", "arm", "style", "seed", "turn")), strict=True)
         )
     }
-    block = each * (TILE + 4) + 10
+    each = min(EACH, 1 + max(turn for *_, turn in at))
+    block = max(each * (TILE + 4), *(int(font.getlength(arm)) for arm in arms)) + 10
     sheet = Image.new("RGB", (label + len(arms) * block, head + len(topics) * (TILE + 8)), "white")
     brush = ImageDraw.Draw(sheet)
     for place, arm in enumerate(arms):
         brush.text((label + place * block + 2, 6), arm, fill="black", font=font)
     for line, topic in enumerate(topics):
         top = head + line * (TILE + 8)
-        brush.text((6, top + TILE // 2 - 8), topic[:13], fill="black", font=font)
+        brush.text((6, top + TILE // 2 - 8), _fitting(topic, font, label - 12), fill="black", font=font)
         for place, arm in enumerate(arms):
             for turn in range(each):
                 position = at.get((topic, arm, style, seed, turn))
@@ -47,6 +52,15 @@ def grid(drawn: Dataset, arms: Sequence[str], topics: Sequence[str], *, style: s
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _fitting(text: str, font: Any, width: int) -> str:
+    """On one line, shortened until it is no wider."""
+    flat = shown = " ".join(text.split())
+    while font.getlength(shown) > width:
+        flat = flat[:-1]
+        shown = f"{flat.rstrip()}…"
+    return shown
 
 
 def arms_plot(arms: dict[str, dict[str, Any]], metrics: Sequence[str]) -> bytes:
@@ -68,6 +82,8 @@ def arms_plot(arms: dict[str, dict[str, Any]], metrics: Sequence[str]) -> bytes:
                 axis.plot([estimate["low"], estimate["high"]], [line, line], color=colour, linewidth=2)
         axis.set_yticks(range(len(told)), [arm for arm, _ in told], fontsize=8)
         axis.set_title(metric, fontsize=10)
+        axis.tick_params(axis="x", labelsize=8)
+        axis.locator_params(axis="x", nbins=5)
         axis.grid(axis="x", color="#0001")
     return _png(pyplot, figure, axes, len(metrics))
 
@@ -92,6 +108,7 @@ def input_output_plot(
         told = "r: not defined" if r["value"] is None else f"r = {r['value']:.2f}"
         reach = "" if r["low"] is None else f" [{r['low']:.2f}, {r['high']:.2f}]"
         axis.set_title(f"{arm}: {told}{reach}", fontsize=9)
+        axis.plot([0, 1], [0, 1], color="#0002", linewidth=1)  # drawn as well as trained on
         axis.set_xlim(-0.03, 1.03)
         axis.set_ylim(-0.03, 1.03)
         axis.tick_params(labelsize=8)

@@ -12,12 +12,12 @@ from tamis.candidates import LEFT_OUT
 from tamis.dry_run import borrowed_folder, duration, peak_memory, size, size_of, timed
 from tamis.generate import Drawing
 from tamis.quiz_making import make_quizzes
+from tamis.topic_arms import contests, largest
 from tamis.training.diffusion_lora import DiffusionLora, train_diffusion_loras
 
 if TYPE_CHECKING:
     from tamis.candidates import Candidates
     from tamis.run import Run
-    from tamis.scoring import Scorer
     from tamis.topic_arms import Arm
 
 PICTURES, STEPS, DRAWN = 16, 4, 2
@@ -25,19 +25,22 @@ PICTURES, STEPS, DRAWN = 16, 4, 2
 
 def estimate(
     found: Candidates,
-    writer: Any,
-    blind: Any,
-    takers: Sequence[Scorer],
+    judged: Sequence[Any],
     drawing: Drawing,
     arms: dict[int, list[Arm]],
-    config: DiffusionLora,
+    config: Any,
     *,
-    drawn_per_adapter: int,
     graders: int,
-    batch_size: int,
     run: Run,
 ) -> list[tuple[str, str]]:
-    """Writes one topic's quiz, takes it on a few of its pictures, trains a few steps, draws a few pictures."""
+    """Writes one topic's quiz, takes it on a few of its pictures, trains a few steps, draws a few pictures.
+
+    judged: who writes the quizzes, who is asked them blind, who takes them. config: the recipe's settings.
+    """
+    writer, blind, *takers = judged
+    graded, batch_size = config.images_per_prompt * len(config.styles), config.batch_size
+    unrelated = len(config.unrelated_prompts)
+    pairs = len(contests(arms[config.seed])) if config.pairwise else 0
     topics = found.participating()
     usable = sum(why is None for why in found.to_score({})[LEFT_OUT][:])
     with borrowed_folder(run) as folder:
@@ -56,8 +59,10 @@ def estimate(
         finally:
             run.output_dir = own
     adapters = [arm for some in arms.values() for arm in some if arm.way != "none"] * len(topics)
-    steps = sum(config.optimizer_steps(arm.k or len(rows)) for arm in adapters)
-    drawn = drawn_per_adapter * (len(adapters) + len(topics) * len(arms))
+    most = max(map(largest, arms.values()))
+    steps = sum(config.optimizer_steps(most if arm.matched else arm.k or len(rows)) for arm in adapters)
+    worn = len(adapters) + len(topics) * len(arms)
+    drawn, pairs = worn * (graded + unrelated), pairs * graded * len(topics) * len(arms)
     asked = len(quizzes.table)
     questions = usable * asked * len(takers)
     total = taking * usable / run.ranks + steps * training / run.ranks + drawn * picture / run.ranks
@@ -67,7 +72,11 @@ def estimate(
         ("judge, to write", f"{len(topics):,} quizzes, three tries each at most"),
         ("judge, blind", f"{len(topics) * asked * blind.orders:,} questions without a picture"),
         ("judge, to choose", f"{questions:,} questions, {duration(taking * usable / run.ranks)}"),
-        ("judge, to grade", f"about {drawn * asked:,} questions, and {graders - 1} more scorers of {drawn:,} pictures"),
+        (
+            "judge, to grade",
+            f"about {worn * graded * asked:,} questions, and scores of {worn * graded:,} pictures by {graders}",
+        ),
+        ("judge, in pairs", f"at most {2 * pairs:,} questions about two pictures"),
         ("training", f"{len(adapters):,} adapters, {steps:,} steps, {duration(steps * training / run.ranks)}"),
         ("drawing", f"{drawn:,} pictures, {duration(drawn * picture / run.ranks)}"),
         ("time", f"{duration(total)} and the grading, on {run.ranks} process(es), {run.accelerator.device.type}"),

@@ -37,21 +37,30 @@ class QuizSet:
 
     def told(self, topics: Dataset) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """What a drawn picture's row tells of its topic: what is known of it, both quizzes; and their types."""
-        from datasets import List
-
         quiz, heldout = self.of("quiz"), self.of("heldout")
-        known = [name for name in topics.column_names if name not in ("article", "lookalikes")]
+        known = _told_of(topics)
         rows = [
             {name: row[name] for name in known}
             | {"questions": quiz.get(row["topic"], []), "heldout_questions": heldout.get(row["topic"], [])}
             for row in topics
         ]
-        asked = dict.fromkeys(("questions", "heldout_questions"), List(row_features()))
-        return rows, {name: topics.features[name] for name in known} | asked
+        return rows, told_features(topics)
 
     def counts(self) -> dict[str, int]:
         found = Counter(self.table["use"][:])
         return {use: found[use] for use in USES}
+
+
+def told_features(topics: Dataset) -> dict[str, Any]:
+    """Types of what QuizSet.told tells, known before there are quizzes."""
+    from datasets import List
+
+    asked = dict.fromkeys(("questions", "heldout_questions"), List(row_features()))
+    return {name: topics.features[name] for name in _told_of(topics)} | asked
+
+
+def _told_of(topics: Dataset) -> list[str]:
+    return [name for name in topics.column_names if name not in ("article", "lookalikes")]
 
 
 def make_quizzes(
@@ -80,7 +89,8 @@ def make_quizzes(
     questions = [one for row in written[f"{writer.name}_questions"] for one in row or ()]
     features = Features(row_features())
     if not questions:
-        return QuizSet(Dataset.from_dict({name: [] for name in features}, features=features), refused)
+        columns = features | {"use": Value("string")}
+        return QuizSet(Dataset.from_dict({name: [] for name in columns}, features=Features(columns)), refused)
     asked = attach_scores(Dataset.from_list(questions, features=features), blind, run=run, batch_size=batch_size)
 
     uses = _uses(asked, blind, heldout, run.seed)

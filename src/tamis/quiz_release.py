@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tamis import cards, lora_pictures, report, sql
-from tamis.curation import PRIVATE_SETTINGS, SIZES, without_paths
-from tamis.metrics.stats import Comparison, Estimate
+from tamis import cards, lora_pictures, quiz_credits, quiz_tables, report, sql
+from tamis.curation import PRIVATE_SETTINGS, SIZES, explained, without_paths
+from tamis.metrics.stats import Estimate
 from tamis.select import Cut
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from datasets import Dataset
 
     from tamis.candidates import Columns
     from tamis.quiz_making import QuizSet
+    from tamis.scoring import Scorer
     from tamis.sources import Source
-    from tamis.topic_arms import Choice
+    from tamis.topic_arms import Arm, Choice
 
 PAPER = {  # what the paper states; None: it does not
     "the judge": "GPT-4o",
@@ -30,6 +31,14 @@ PAPER = {  # what the paper states; None: it does not
     "train_batch_size": 1,
     "learning_rate": 1e-4,
 }
+
+
+SAME = {  # names of the same things
+    "the judge": ("openai/gpt-4o",),
+    "base_model": ("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"),
+}
+QUIZZES = ("quiz_", "heldout_quiz_")
+MOST_TOPICS = 12  # in the grid
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,14 @@ class QuizRelease:
     quizzes: QuizSet
     drawn: Dataset
     subsets: dict[str, Dataset]
+    arms: list[Arm]  # of the main seed, as the settings list them
     choices: list[Choice]
     folders: dict[Choice, str]  # of the adapters, in the repo too
     results: dict[str, Any]
     best: str  # the arm that the claim is about
     metrics: list[str]
+    takers: list[Scorer]
+    graders: list[Scorer]
     seed: int
 
     # ---- what is published -------------------------------------------------------------------------------------------
@@ -61,37 +73,37 @@ class QuizRelease:
         return {"scores": self.pool, "questions": self.quizzes.table, "drawn": drawn, **self.subsets}
 
     def pictures(self) -> dict[str, bytes]:
-        arms = [arm for arm in self._plain_arms() if arm in set(self.drawn["arm"][:])]
-        topics = list(dict.fromkeys(choice.topic for choice in self.choices))[:12]
-        style = self.drawn[0]["style"]
-        told = self.results
+        arms, topics = self._grid()
+        style, told = self.drawn[0]["style"], self.results
         return {
             "pictures/grid.png": lora_pictures.grid(self.drawn, arms, topics, style=style, seed=self.seed),
-            "pictures/arms.png": lora_pictures.arms_plot(told["arms"], self.metrics),
+            "pictures/arms.png": lora_pictures.arms_plot(told["arms"], self.columns_shown),
             "pictures/input_output.png": lora_pictures.input_output_plot(
                 told["trained_on"], told["by_topic"]["quiz_accuracy"], told["correlations"], list(told["correlations"])
             ),
         }
 
     def credits(self) -> str:
-        """Whose pictures the adapters were trained on: licences ask for it, and a LoRA cannot show it."""
-        named = [name for name in (self.columns.author, self.columns.licence) if name is not None]
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["topic", "row_id", *named, "arms"])
-        kept = self.pool.select([at for at, arms in enumerate(self.pool["arms"][:]) if arms])
-        for row in kept.select_columns([self.columns.topic, "row_id", *named, "arms"]):
-            writer.writerow([row[self.columns.topic], row["row_id"], *(row[n] for n in named), " ".join(row["arms"])])
-        return buffer.getvalue()
+        return quiz_credits.credits(self.pool, self.columns, quiz_credits.adapters_by_row(self.folders))
 
     # ---- cards -------------------------------------------------------------------------------------------------------
 
+    @property
+    def columns_shown(self) -> list[str]:
+        return quiz_tables.metrics_of(self.results, self.metrics)
+
+    @property
+    def pool_nulls(self) -> dict[str, dict[str, int]]:
+        return {name: self.results["nulls"].get(name, {}) for taker in self.takers for name in taker.columns}
+
     def adapter_card(self) -> cards.Card:
-        licence, why = cards.derived_licence([self.source, self.base], self._licences())
+        used = quiz_credits.adapters_by_row(self.folders)
+        licence, why = cards.derived_licence([self.source, self.base], self._licences(used))
         arms = {
-            arm: {name: Estimate(**value) for name, value in metrics.items() if name in self.metrics}
+            arm: {name: Estimate(**value) for name, value in metrics.items() if name in self.columns_shown}
             for arm, metrics in self.results["arms"].items()
         }
+        seeds = 1 + len(self.results["config"]["other_seeds"])
         metadata = {
             "license": licence,
             "library_name": "diffusers",
@@ -101,18 +113,14 @@ class QuizRelease:
             "datasets": [self.dataset_id],
             "tags": ["tamis", "lora", "text-to-image", "diffusers", "data-selection"],
             "model-index": cards.model_index(
-                self.model_id,
-                "text-to-image",
-                self.dataset_id,
-                arms,
-                revision=self.source.revision,
-                seeds=1 + len(self.results["config"]["other_seeds"]),
+                self.model_id, "text-to-image", self.dataset_id, arms, revision=None, seeds=seeds
             ),
         }
         return cards.Card(cards.template("model_cards/quiz_lora.md.jinja"), metadata, self._values(why))
 
     def dataset_card(self) -> cards.Card:
-        licence, why = cards.derived_licence([self.source], self._licences())
+        """Its licence is that of all candidates, chosen or not, and of the model that drew: it holds their pictures."""
+        licence, why = cards.derived_licence([self.source, self.base], self._licences(self.pool["row_id"][:]))
         metadata = {
             "license": licence,
             "pretty_name": self.dataset_id.split("/")[-1],
@@ -124,7 +132,7 @@ class QuizRelease:
         return cards.Card(cards.template("dataset_cards/quiz.md.jinja"), metadata, self._values(why))
 
     def page(self, pictures: dict[str, bytes]) -> str:
-        head, rows = self._arm_rows(str)
+        told = self.results
         return report.html(
             title=f"quiz_lora: {len(self.folders)} adapters on {self.source.repo_id}",
             summary=[
@@ -133,11 +141,13 @@ class QuizRelease:
                 ("seed", str(self.seed)),
             ],
             tables={
-                "Means by arm": (head, rows),
-                f"{self.best} against the others": (CONTRAST, self._contrasts(str)),
-                "Trained on against drawn, over topics": (CORRELATION, self._correlations(str)),
-                "Topics left out": (["topic", "why"], [list(item) for item in self.results["refused"].items()]),
-                "Questions": (["use", "questions"], [[use, n] for use, n in self.results["quizzes"].items()]),
+                "The arms": quiz_tables.arms(self.arms, self.choices, str),
+                "Means by arm": quiz_tables.means(told, self.columns_shown, str),
+                f"{self.best} against the others": quiz_tables.comparisons(told, self.best, str),
+                "Trained on against drawn": quiz_tables.correlations(told, str),
+                "Topics left out": (["topic", "why"], [list(item) for item in told["refused"].items()]),
+                "Pictures left out": self._left_out(),
+                "Questions": (["use", "questions"], [list(item) for item in told["quizzes"].items()]),
             },
             pictures={name.split("/")[-1].split(".")[0].replace("_", " "): data for name, data in pictures.items()},
             pool=self.pool,
@@ -150,47 +160,67 @@ class QuizRelease:
         choice = next(one for one in self.choices if one.arm.pooled == self.best and one.seed == self.seed)
         return (
             "from diffusers import AutoPipelineForText2Image\n\n"
-            f'pipeline = AutoPipelineForText2Image.from_pretrained("{self.base.repo_id}")\n'
+            f"pipeline = AutoPipelineForText2Image.from_pretrained({_literal(self.base.repo_id)})\n"
             f'pipeline.load_lora_weights("{self.model_id}", subfolder="{self.folders[choice]}", '
             'weight_name="pytorch_lora_weights.safetensors")\n'
-            f"image = pipeline({self._prompt_of(choice)!r}).images[0]"
+            f"image = pipeline({_literal(self._prompt_of(choice))}).images[0]"
         )
 
     def _prompt_of(self, choice: Choice) -> str:
-        rows = zip(self.drawn["topic"][:], self.drawn["style"][:], self.drawn["prompt"][:], strict=True)
-        return next(prompt for topic, style, prompt in rows if topic == choice.topic)
+        rows = zip(self.drawn["topic"][:], self.drawn["prompt"][:], strict=True)
+        return next(prompt for topic, prompt in rows if topic == choice.topic)
 
     def _values(self, why_licence: str) -> dict[str, Any]:
-        told, config = self.results, self.results["config"]
+        told, config, code = self.results, self.results["config"], cards.code
         shown = {k: v for k, v in config.items() if v is not None and k not in PRIVATE_SETTINGS}
-        head, rows = self._arm_rows(cards.code)
-        agreement = [
-            [one["of"], cards.code(one["b"]), cards.interval(Estimate(**{k: one[k] for k in ESTIMATE}))]
-            for one in told["agreement"]
-        ]
+        shown["dataset"] = self.source.repo_id
+        finer = [one for one in self.metrics if one.startswith(QUIZZES) and one.endswith(quiz_tables.FINER)]
+        renamed = [[topic, code(folder)] for topic, folder in self._topic_folders().items() if topic != folder]
+        topics = len({choice.topic for choice in self.choices})
+        compared = {one["metric"] for one in told["comparisons"]}
+        confused = sql.confuses(self.pool.column_names, self._cut())
         return {
             "repo_id": cards.Markdown(self.model_id),
             "dataset_id": cards.Markdown(self.dataset_id),
-            "base": cards.code(self.base.repo_id),
-            "source": cards.code(self.source.repo_id),
+            "base": code(self.base.repo_id),
+            "source": code(self.source.repo_id),
             "adapters": len(self.folders),
-            "topics": len({choice.topic for choice in self.choices}),
-            "best": cards.code(self.best),
+            "topics": cards.Markdown(f"{topics:,} topic" + ("" if topics == 1 else "s")),
+            "best": code(self.best),
             "pool_rows": len(self.pool),
             "loading": cards.fenced(self.loading(), "python"),
             "loading_rows": cards.fenced(self._loading_rows(), "python"),
-            "arms": cards.table(head, rows),
-            "comparisons": cards.table(CONTRAST, self._contrasts(cards.code)),
-            "correlations": cards.table(CORRELATION, self._correlations(cards.code)),
-            "agreement": cards.table(["of", "ranked by quiz_accuracy and", "rank correlation"], agreement),
-            "agrees": bool(agreement),
-            "questions": cards.table(["use", "questions"], [[use, n] for use, n in told["quizzes"].items()]),
+            "renamed": cards.table(["topic", "folder"], renamed) if renamed else None,
+            "which": cards.table(*quiz_tables.arms(self.arms, self.choices, code)),
+            "grid": cards.Markdown(self._grid_caption()),
+            "arms": cards.table(*quiz_tables.means(told, self.columns_shown, code)),
+            "heldout": bool(config["heldout_questions"]),
+            "retains": "retention" in compared,
+            "pairs": "pairwise_win_rate" in compared,
+            "pairwise_column": code(config["pairwise_column"]),
+            "comparisons": cards.table(
+                *quiz_tables.comparisons(told, self.best, code, lambda metric: metric not in finer)
+            ),
+            "finer": cards.table(*quiz_tables.comparisons(told, self.best, code, lambda metric: metric in finer))
+            if finer
+            else None,
+            "correlations": cards.table(*quiz_tables.correlations(told, code)),
+            "agreement": cards.table(*quiz_tables.agreement(told, code)) if told["agreement"] else None,
+            "questions": cards.table(["use", "questions"], [list(item) for item in told["quizzes"].items()]),
             "refused": cards.table(["topic", "why"], [list(item) for item in told["refused"].items()]),
             "refuses": bool(told["refused"]),
-            "left_out": self._left_out(),
-            "nulls": cards.nulls_table(told["nulls"], len(self.pool)),
-            "seeds": cards.Markdown(f"Seeds: {', '.join(map(str, [config['seed'], *config['other_seeds']]))}."),
-            "query": cards.fenced(self._query(), "sql"),
+            "left_out": cards.table(*self._left_out()) if self._left_out()[1] else None,
+            "nulls": cards.nulls_table(self.pool_nulls, len(self.pool)),
+            "drawn_rows": len(self.drawn),
+            "nulls_drawn": cards.nulls_table(
+                {name: why for name, why in told["nulls_drawn"].items() if name != "pairwise_win"}, len(self.drawn)
+            ),
+            "columns": _explained([*self.takers, *self.graders]),
+            "grading": _explained(self.graders),
+            "seed": cards.Markdown(str(self.seed)),
+            "other_seeds": cards.Markdown(", ".join(map(str, config["other_seeds"]))) or None,
+            "other_seeds_arms": cards.Markdown(", ".join(map(code, config["other_seeds_arms"]))) or None,
+            "query": None if confused else cards.fenced(self._query(), "sql"),
             "sources": cards.sources_table(told["sources"]),
             "why_licence": why_licence,
             "config": cards.fenced(yaml.safe_dump(without_paths(shown), sort_keys=False, allow_unicode=True), "yaml"),
@@ -198,45 +228,14 @@ class QuizRelease:
             "differences": cards.Markdown("\n".join(f"- {one}" for one in self._differences())),
         }
 
-    def _arm_rows(self, name: Any) -> tuple[list[Any], list[list[Any]]]:
-        rows = []
-        for arm, metrics in self.results["arms"].items():
-            known = [Estimate(**metrics[one]) if one in metrics else None for one in self.metrics]
-            rows.append([name(arm), *("–" if one is None else cards.interval(one) for one in known)])
-        return ["arm", *map(name, self.metrics)], rows
+    def _left_out(self) -> tuple[list[str], list[list[Any]]]:
+        return quiz_tables.counted(("why a picture was left out", "pictures"), self.pool["left_out"][:])
 
-    def _contrasts(self, name: Any) -> list[list[Any]]:
-        own = {"a", "b", "metric", "clustered_by"}
-        return [
-            [
-                name(one["metric"]),
-                name(one["b"]),
-                one["clustered_by"],
-                cards.difference(Comparison(**{k: v for k, v in one.items() if k not in own})),
-            ]
-            for one in self.results["comparisons"]
-            if one["a"] == self.best
-        ]
+    def _topic_folders(self) -> dict[str, str]:
+        return {choice.topic: folder.split("/")[0] for choice, folder in self.folders.items()}
 
-    def _correlations(self, name: Any) -> list[list[Any]]:
-        return [
-            [name(arm), cards.interval(Estimate(**{key: value[key] for key in ESTIMATE}))]
-            for arm, value in self.results["correlations"].items()
-        ]
-
-    def _left_out(self) -> cards.Markdown:
-        counts: dict[str, int] = {}
-        for why in self.pool["left_out"][:]:
-            if why is not None:
-                counts[why] = counts.get(why, 0) + 1
-        return cards.table(["why a picture was left out", "pictures"], [[why, n] for why, n in counts.items()])
-
-    def _licences(self) -> list[str | None]:
-        """Of the pictures that some arm was trained on."""
-        if self.columns.licence is None:
-            return []
-        rows = zip(self.pool[self.columns.licence][:], self.pool["arms"][:], strict=True)
-        return [licence for licence, arms in rows if arms]
+    def _licences(self, row_ids: Iterable[str]) -> list[str | None]:
+        return quiz_credits.licences(self.pool, self.columns.licence, row_ids)
 
     def _cut(self) -> Cut:
         kept = [choice for choice in self.choices if choice.arm.name == self.best and choice.seed == self.seed]
@@ -255,27 +254,36 @@ class QuizRelease:
             f'kept = load_dataset("{self.dataset_id}", "{self.best}", split="train")'
         )
 
-    def _plain_arms(self) -> list[str]:
-        """For the grid: nothing, chance, the best."""
-        first = [choice.arm.name for choice in self.choices]
-        k = next(choice.arm.k for choice in self.choices if choice.arm.pooled == self.best)
-        drawn = [name for name in first if name.startswith(f"random-{k}")]
-        return ["none", *drawn[:1], self.best]
+    def _grid(self) -> tuple[list[str], list[str]]:
+        """Nothing, chance, the best, those of them that there are; and the first topics."""
+        best = next(arm for arm in self.arms if arm.name == self.best)
+        chance = [arm.name for arm in self.arms if arm.way == "random" and arm.k == best.k and not arm.matched]
+        topics = list(dict.fromkeys(choice.topic for choice in self.choices))[:MOST_TOPICS]
+        return ["none", *chance[:1], self.best], topics
+
+    def _grid_caption(self) -> str:
+        """Commas of arms in code; the prompts' style and the seed were settings before anything was drawn."""
+        arms, topics = self._grid()
+        every = len({choice.topic for choice in self.choices})
+        which = f"the first {len(topics)} of {every} topics" if len(topics) < every else "each topic"
+        names = ", ".join(map(cards.code, arms))
+        return f"A line for {which}; {names}; the same prompt and noise in a line; style {self.drawn[0]['style']}."
 
     def _differences(self) -> list[str]:
         config = self.results["config"]
         ours = {"the judge": config["judge"]["model"], **{name: config[name] for name in PAPER if name in config}}
+        ours["base_model"] = self.base.repo_id
         lines = [
             f"{name}: {cards.code(str(value))} here, {cards.code(str(PAPER[name]))} in the paper"
             for name, value in ours.items()
-            if value != PAPER[name]
+            if str(value).lower() not in {str(PAPER[name]).lower(), *SAME.get(name, ())}
         ]
         return [
             *lines,
             "The paper states neither LoRA rank, alpha, layers nor captions, sampler steps or pictures a topic: those "
             "in the settings above are ours",
             "Questions that the judge answers without a picture are dropped; questions held out of the selection, "
-            "scorers that did not select, paired intervals and `retention` are additions",
+            "scorers that did not select, paired intervals and `retention` are additions, where the settings have them",
             "The paper's topics and pictures are not published: its figures (54.99 % for the best 15, 46.74 % for "
             "random ones, 35.37 % without a LoRA) were not reproduced, only its comparison on other pictures",
         ]
@@ -285,6 +293,11 @@ def choice_key(choice: Choice) -> tuple[str, str, int]:
     return choice.topic, choice.arm.name, choice.seed
 
 
-CONTRAST = ["metric", "against", "clustered by", "difference of means"]
-CORRELATION = ["arm", "r of quiz accuracy, trained on and drawn"]
-ESTIMATE = ("value", "low", "high", "n", "nulls")
+def _explained(scorers: Iterable[Scorer]) -> cards.Markdown:
+    """What their columns mean, one of each name: the quiz that selects grades too."""
+    return cards.Markdown("\n\n".join({scorer.name: explained(scorer) for scorer in scorers}.values()))
+
+
+def _literal(text: str) -> str:
+    """A text as Python takes it; what no eye sees is spelled out."""
+    return f'"{text}"' if text.isprintable() and not {'"', "\\"} & set(text) else repr(text)

@@ -24,9 +24,10 @@ class QuizSettings:
     licence_column: Annotated[str | None, "its licence; one that forbids derivatives is left out"] = None
     lookalike_column: Annotated[str | None, "what the topic is taken for"] = None
     lookalike_article_column: Annotated[str | None, "and the article on that"] = None
-    topic_columns: Annotated[list[str], "more that is known of a topic, for grading: its category"] = field(
-        default_factory=list
-    )
+    topic_columns: Annotated[
+        list[str],
+        "more that is known of a topic, for grading; by the first, as its category, intervals are clustered too",
+    ] = field(default_factory=list)
     topics: Annotated[list[str] | None, "only these topics"] = None
     allow_no_derivatives: Annotated[bool, "use pictures whose licence forbids derivatives all the same"] = False
 

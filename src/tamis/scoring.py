@@ -166,6 +166,12 @@ def _refuse_unfit(dataset: Dataset, scorer: Scorer, batch_size: int) -> None:
         )
 
 
+def pin_models(scorers: Sequence[Scorer], run: Run) -> None:
+    """Finds the commits of all their models now: what is not there is refused before others have worked for hours."""
+    for scorer in scorers:
+        _pin_models(scorer, run)
+
+
 def _pin_models(scorer: Scorer, run: Run) -> list[sources.Source]:
     if run.is_main:
         for repo, revision in scorer.models:

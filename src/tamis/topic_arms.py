@@ -105,7 +105,9 @@ def trained_on(choices: list[Choice], column: str) -> dict[str, dict[str, float]
     """pooled arm to topic to the mean of a column over the rows it kept."""
     means: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for choice in choices:
-        means[choice.arm.pooled][choice.topic].append(float(np.nanmean(column_values(choice.rows, column))))
+        values = column_values(choice.rows, column)
+        if not np.isnan(values).all():  # what a weaker judge chose, the other may have refused
+            means[choice.arm.pooled][choice.topic].append(float(np.nanmean(values)))
     return {arm: {topic: float(np.mean(v)) for topic, v in topics.items()} for arm, topics in means.items()}
 
 

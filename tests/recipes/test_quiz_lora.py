@@ -8,11 +8,15 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ import pytest
 import torch
 from datasets import Dataset, Image, load_dataset
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
+from safetensors.numpy import load_file
 
 from tamis.config import ConfigError
 
@@ -134,6 +139,31 @@ def test_arms_are_what_their_names_say(small: tuple, pool: Dataset) -> None:
     assert kept["row_id"][:] == [row["row_id"] for row in rows if "top-3" in row["arms"]]
 
 
+def test_subsets_are_rows_of_the_pool(small: tuple, pool: Dataset) -> None:
+    """Each row as the pool has it, but for the list of arms: no questions repeated in every row."""
+    kept = load_dataset("me/quiz-lora-data", "top-3", split="train")
+    assert set(pool.column_names) - set(kept.column_names) == {"arms"} and "questions" not in kept.column_names
+    rows = {row["row_id"]: row for row in pool.remove_columns(["image", "arms"])}
+    assert all(row == rows[row["row_id"]] for row in kept.remove_columns("image"))
+
+
+def test_nulls_of_candidates_and_of_what_was_drawn_are_apart(small: tuple) -> None:
+    _, results, said = small
+    assert results["nulls"]["quiz_score"] == {"its licence forbids derivatives": 2}
+    assert results["nulls_drawn"]["quiz_accuracy"] == results["nulls_drawn"]["image"] == {}
+    assert "2 candidates without quiz_accuracy" in said and "drawn pictures without" not in said
+
+
+def test_lines_that_load_what_was_not_pushed(lean: tuple, main: Any, capsys: Any) -> None:
+    out, settings = lean
+    main([*settings, "--output_dir", str(out)])
+    said = capsys.readouterr().out
+    names: dict[str, Any] = {}
+    code = said[said.index("from diffusers") :].rsplit("\nimage = ", 1)[0]
+    exec(code, names)
+    assert names["pipeline"].get_active_adapters()
+
+
 def test_matched_arms_train_as_long_as_the_largest(small: tuple) -> None:
     folder, _, _ = small
     steps = {
@@ -205,16 +235,126 @@ def test_no_path_in_anything_published(small: tuple, hub: Any) -> None:
     assert str(folder) not in json.dumps(drawn[:])
 
 
-def test_killed_in_any_act_it_goes_on_to_the_same(small: tuple, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def lean(main: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Sixteen candidates of two topics, in one process, not pushed: what other ways to run are held against."""
+    folder = tmp_path_factory.mktemp("lean")
+    settings = [*candidates(folder / "set"), "--arms", "none", "random-3", "top-3"]
+    main(settings)
+    return folder / "out", settings[: settings.index("--output_dir")] + settings[settings.index("--arms") :]
+
+
+def published_files(output_dir: Path) -> dict[str, Any]:
+    """What each file holds: its bytes; of adapters the weights, since the format writes its metadata in any order.
+
+    How long training took (training.json) is no part of it.
+    """
+    folder = output_dir / "hub"
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {
+        name: {key: value.tobytes() for key, value in load_file(path).items()}
+        if path.suffix == ".safetensors"
+        else path.read_bytes()
+        for name, path in files.items()
+        if path.name != "training.json"
+    }
+
+
+def test_two_ranks_publish_what_one_publishes(lean: tuple, tmp_path: Path) -> None:
+    out, settings = lean
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
+    launch += [str(ROOT / "accelerate_configs" / "multi_gpu.yaml"), "--num_processes", "2"]
+    command = [*launch, str(ROOT / "recipes" / "quiz_lora.py"), *settings, "--output_dir", str(tmp_path)]
+    # As many threads as the one process had: sums of floats depend on how they are shared out.
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    got = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert got.returncode == 0, got.stderr[-3000:]
+    assert got.stdout.count("results.json") == 1  # one rank speaks
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert all(stage["ranks"] == 2 for stage in results["stages"] if stage["name"].startswith("score "))
+    one, two = published_files(out), published_files(tmp_path)
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+def test_another_list_of_arms_in_the_same_folder(lean: tuple, main: Any, tmp_path: Path) -> None:
+    """What is published is of this run's arms alone, and nothing that is known is computed again."""
+    out, settings = lean
+    again = tmp_path / "again"
+    shutil.copytree(out, again)
+    results = main([*settings, "--output_dir", str(again), "--arms", "none", "top-3", "full", "clustered-3"])
+    assert list(results["arms"]) == ["none", "top-3", "full", "clustered-3"]
+    adapters = {path.parent.name for path in (again / "hub" / "models").rglob("kohya.safetensors")}
+    assert adapters == {"top-3", "full", "clustered-3"}
+    configs = {path.name for path in (again / "hub" / "datasets").glob("*/*/data/*")}
+    assert configs == {"scores", "questions", "drawn", "top-3", "full", "clustered-3"}
+    stages = {stage["name"]: stage for stage in reversed(results["stages"])}
+    assert stages["train"]["adapters_reused"] == 2 and stages["score quiz_writer"]["chunks_computed"] == 0
+
+
+@pytest.fixture
+def always_a() -> Iterator[str]:
+    """A server that answers A to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            message = {"role": "assistant", "content": "A"}
+            choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+            data = json.dumps({"id": "x", "object": "chat.completion", "model": "a", "created": 0, "choices": choices})
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_judge_that_fails_ends_in_one_line(
+    lean: tuple, main: Any, always_a: str, tmp_path: Path, capsys: Any
+) -> None:
+    """Exit status 1: start again, and it goes on."""
+    from tamis.config import plain_errors
+
+    _, settings = lean
+    judges = {
+        "{backend: api, model: m, base_url: 'http://127.0.0.1:9'}": "127.0.0.1:9",
+        f"{{backend: api, model: m, base_url: '{always_a}', max_calls: 3}}": "max_calls is 3",
+    }
+    for number, (judge, said) in enumerate(judges.items()):
+        out = tmp_path / f"out{number}"
+        with pytest.raises(SystemExit) as ended, plain_errors():
+            main([*settings, "--output_dir", str(out), "--judge", judge])
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert ended.value.code == 1 and len(lines) == 1 and said in lines[0], lines
+        assert any((out / "journal" / "quiz_writer").glob("*.arrow"))  # what was done is kept
+
+
+def test_where_it_may_not_publish_it_says_so_before_it_works(main: Any, hub: Any, tmp_path: Path, capsys: Any) -> None:
+    from tamis.config import plain_errors
+
+    with pytest.raises(SystemExit) as ended, plain_errors():
+        main([*SMALL, "--hub_model_id", "tiny/mine", "--output_dir", str(tmp_path / "out")])
+    assert ended.value.code == 1 and "tiny/mine: the Hub refused" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "journal").exists()
+
+
+def test_killed_in_any_act_it_goes_on_to_the_same(lean: tuple, tmp_path: Path) -> None:
     """kill -9 while it reads and scores, trains, and draws; then to the end."""
-    folder, wanted, _ = small
+    folder, settings = lean
     out = tmp_path / "killed"
     moments = [
         lambda: any((out / "journal" / "quiz").glob("*.arrow")),
         lambda: any((out / "adapters").rglob("training.json")),
         lambda: any((out / "journal" / "image").glob("*.arrow")),
     ]
-    command = [sys.executable, str(ROOT / "recipes" / "quiz_lora.py"), *SMALL, *QUIET, "--output_dir", str(out)]
+    command = [sys.executable, str(ROOT / "recipes" / "quiz_lora.py"), *settings, "--output_dir", str(out)]
     for reached in moments:
         child = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while child.poll() is None and not reached():
@@ -228,11 +368,9 @@ def test_killed_in_any_act_it_goes_on_to_the_same(small: tuple, tmp_path: Path) 
     assert results["arms"] == json.loads((folder / "results.json").read_text())["arms"]
     reused = {stage["name"] for stage in results["stages"] if stage.get("chunks_reused")}
     assert {"score quiz_writer", "score quiz", "score image"} <= reused
-    assert [stage["adapters_reused"] for stage in results["stages"] if stage["name"] == "train"] == [8]
-    first = (
-        out / "hub" / "models" / "me" / "quiz-lora" / "zib" / "top-3" / "pytorch_lora_weights.safetensors"
-    ).read_bytes()
-    assert first == (folder / "adapters" / "zib" / "top-3" / "pytorch_lora_weights.safetensors").read_bytes()
+    assert [stage["adapters_reused"] for stage in results["stages"] if stage["name"] == "train"] == [4]
+    one, two = published_files(folder), published_files(out)
+    assert [name for name in one | two if one.get(name) != two.get(name)] == []
 
 
 def test_a_dry_run_counts_and_publishes_nothing(main: Any, hub: Any, tmp_path: Path, capsys: Any) -> None:
@@ -241,7 +379,8 @@ def test_a_dry_run_counts_and_publishes_nothing(main: Any, hub: Any, tmp_path: P
     ]
     assert figures["training"].startswith("8 adapters, ") and "118 may be chosen" in figures["pictures"]
     assert not HfApi().repo_exists("me/dry", repo_type="dataset")
-    assert not (tmp_path / "dry" / "hub").exists() and "downloads" in capsys.readouterr().out
+    assert "downloads" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "dry").iterdir()] == [".lock"]  # and nothing that a run would use
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------
@@ -300,7 +439,16 @@ def test_a_quiz_of_one_question(main: Any, tmp_path: Path) -> None:
     ("settings", "said"),
     [
         (["--arms", "none", "tops-3"], "arms: 'tops-3' is not accepted"),
-        (["--arms", "none", "full"], "give at least one top-K"),
+        (["--arms", "none", "full"], "give at least one plain top-K"),
+        (["--arms", "none", "random-3", "bottom-3"], "give at least one plain top-K"),
+        (["--other_seeds", "0", "--other_seeds_arms", "top-3"], "expected others than seed 0"),
+        (["--other_seeds", "2"], "one without the other says nothing"),
+        (["--styles"], "styles: none"),
+        (["--second_judge_column", "oracle_accuracyy"], "did you mean 'oracle_accuracy'?"),
+        (["--pairwise_column", "story"], "pairwise_column: no column 'story'"),
+        (["--pairwise", "{judge: {model: tiny/vlm}, speed: 3}"], "unknown key 'speed'"),
+        (["--grading", "{scorer: clip, model: tiny/clip, text_column: story}"], "'story'"),
+        (["--retention_model", "tiny/clap"], "model 'tiny/clap': no such folder here"),
         (["--arms", "none", "top-3.weaker"], "weaker_judge: needed"),
         (["--heldout_questions", "6"], "leave none to select by"),
         (["--other_seeds_arms", "top-9"], "other_seeds_arms: top-9 is not among arms"),
@@ -317,3 +465,4 @@ def test_wrong_settings_end_in_one_line(main: Any, tmp_path: Path, capsys: Any, 
     with pytest.raises(SystemExit) as ended, plain_errors():
         main([*SMALL, *QUIET, "--output_dir", str(tmp_path / "out"), *settings])
     assert ended.value.code == 2 and said in capsys.readouterr().err
+    assert not list((tmp_path / "out").rglob("*.arrow"))  # before anything was asked, trained or drawn

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from small_diffusion import SD2, rows, settings
 
 from tamis.training import stacks
 from tamis.training.diffusion_models import load
+from tamis.training.lora_files import _steady
 from tamis.training.samples import draw
 from tamis.training.stack_training import StackTraining
 
@@ -81,3 +83,14 @@ def test_the_files_say_how_they_were_trained(train: Callable[..., Any], sd1: Pat
     assert known["train_metrics"]["images"] == 2
     assert known["base_revision"] == made.base_revision
     assert sorted(path.name for path in made.path.iterdir()) == sorted([*known["files"], "training.json"])
+
+
+def test_a_file_is_the_same_whatever_order_its_head_was_written_in(tmp_path: Path) -> None:
+    weight, files = torch.arange(6.0).reshape(2, 3), []
+    for number, names in enumerate((("a", "b", "format"), ("format", "b", "a"))):
+        path = tmp_path / f"{number}.safetensors"
+        save_file({"w": weight}, path, metadata={name: name * 3 for name in names})
+        _steady(path)
+        assert torch.equal(load_file(path)["w"], weight)
+        files.append(path.read_bytes())
+    assert files[0] == files[1]

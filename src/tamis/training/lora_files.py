@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def _save_diffusers(
         given |= {f"{component}_lora_layers": layers, f"{component}_lora_adapter_metadata": about}
     partial = f".{DIFFUSERS.removesuffix('.safetensors')}.partial.safetensors"
     type(model.pipeline).save_lora_weights(folder, weight_name=partial, **given)
+    _steady(folder / partial)
     rename_durably(folder / partial, folder / DIFFUSERS)
 
 
@@ -84,4 +86,17 @@ def _save_kohya(
     with contextlib.suppress(FileNotFoundError):
         partial.unlink()
     save_file(tensors, partial, metadata={"ss_network_module": "networks.lora", **about})
+    _steady(partial)
     rename_durably(partial, folder / KOHYA)
+
+
+def _steady(path: Path) -> None:
+    """Brings the head's metadata, which safetensors writes in an order of chance, into one: the same adapter is then
+    the same file in every process, and what was drawn with it is found again."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    head = json.loads(content[8 : 8 + length])
+    head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+    told = json.dumps(head, separators=(",", ":")).encode()
+    told += b" " * (-len(told) % 8)  # tensors begin where they can be mapped
+    path.write_bytes(len(told).to_bytes(8, "little") + told + content[8 + length :])

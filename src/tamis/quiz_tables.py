@@ -1,0 +1,100 @@
+"""What quiz_lora measured, in lines of tables: for both cards, which want names as code, and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from tamis import cards
+from tamis.metrics.stats import Comparison, Estimate
+from tamis.topic_arms import Arm, Choice
+
+Name = Callable[[str], str]  # how a name from the settings is shown
+Lines = list[list[Any]]
+ESTIMATE = ("value", "low", "high", "n", "nulls")
+BESIDE = ("retention", "quiz_accuracy_topic_sd")  # metrics that are no column of the drawn pictures
+FINER = ("_confidence", "_gain")  # of a quiz: they say more finely what its accuracy says
+
+
+def metrics_of(results: dict[str, Any], metrics: Sequence[str]) -> list[str]:
+    """The metrics and those beside them that were measured."""
+    return [*metrics, *(name for name in BESIDE if any(name in told for told in results["arms"].values()))]
+
+
+def means(results: dict[str, Any], metrics: Sequence[str], name: Name) -> tuple[list[str], Lines]:
+    lines = []
+    for arm, told in results["arms"].items():
+        known = [Estimate(**told[metric]) if metric in told else None for metric in metrics]
+        lines.append([name(arm), *("–" if one is None else cards.interval(one) for one in known)])
+    return ["arm", *map(name, metrics)], lines
+
+
+def comparisons(
+    results: dict[str, Any], best: str, name: Name, wanted: Callable[[str], bool] = lambda metric: True
+) -> tuple[list[str], Lines]:
+    """The best arm against every other one, a line a metric and arm, a column for each way to cluster."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in results["comparisons"]:
+        if one["a"] == best and wanted(one["metric"]):
+            told = {key: one[key] for key in ("difference", "low", "high", "p", "n")}
+            found.setdefault((one["metric"], one["b"]), {})[one["clustered_by"]] = cards.difference(Comparison(**told))
+    ways = list(dict.fromkeys(way for told in found.values() for way in told))
+    metrics = list(dict.fromkeys(metric for metric, _ in found))  # all arms of a metric together
+    lines = sorted(found.items(), key=lambda item: metrics.index(item[0][0]))
+    return (
+        ["metric", "against", *(f"difference, by {way}" for way in ways)],
+        [[name(metric), name(arm), *(told.get(way, "–") for way in ways)] for (metric, arm), told in lines],
+    )
+
+
+def correlations(results: dict[str, Any], name: Name) -> tuple[list[str], Lines]:
+    lines = [[name(arm), _estimate(told)] for arm, told in results["correlations"].items()]
+    return ["arm", "r over topics"], lines
+
+
+def agreement(results: dict[str, Any], name: Name) -> tuple[list[str], Lines]:
+    lines = [[one["of"], name(one["a"]), name(one["b"]), _estimate(one)] for one in results["agreement"]]
+    return ["ranked", "by", "and by", "rank correlation"], lines
+
+
+def counted(head: tuple[str, str], reasons: Iterable[str | None]) -> tuple[list[str], Lines]:
+    """How often each reason was given, most often first."""
+    counts: dict[str, int] = {}
+    for why in reasons:
+        if why is not None:
+            counts[why] = counts.get(why, 0) + 1
+    return list(head), [[why, count] for why, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def arms(found: Iterable[Arm], choices: Iterable[Choice], name: Name) -> tuple[list[str], Lines]:
+    """Every arm, draws together: how many pictures a topic, and which."""
+    sizes: dict[str, set[int]] = {}
+    for choice in choices:
+        sizes.setdefault(choice.arm.pooled, set()).add(len(choice.rows))
+    lines, draws = {}, {}
+    for arm in found:
+        draws[arm.pooled] = draws.get(arm.pooled, 0) + 1
+        few, many = min(sizes.get(arm.pooled, {0})), max(sizes.get(arm.pooled, {0}))
+        lines[arm.pooled] = [name(arm.pooled), str(many) if few == many else f"{few} to {many}", _meaning(arm)]
+    for pooled, count in draws.items():
+        if count > 1:
+            lines[pooled][2] += f"; {count} draws, {pooled}.1 and on, told together"
+    return ["arm", "pictures a topic", "which"], list(lines.values())
+
+
+def _meaning(arm: Arm) -> str:
+    by = "weaker_quiz_score" if arm.weaker else "quiz_score"
+    which = {
+        "none": "the base model, no LoRA",
+        "full": "every candidate that has a score",
+        "top": f"those with the highest {by}",
+        "bottom": f"those with the lowest {by}",
+        "random": "drawn by seed among those with a score",
+        "clustered": f"of the better half by {by}, the best of each of two clusters by the answers they give",
+        "top-spread": f"as many as have a {by} within one standard deviation of the best",
+    }[arm.way]
+    return f"{which}; trained for as many steps as an arm of the largest K" if arm.matched else which
+
+
+def _estimate(told: dict[str, Any]) -> cards.Markdown:
+    return cards.interval(Estimate(**{key: told[key] for key in ESTIMATE}))
