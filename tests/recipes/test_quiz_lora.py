@@ -346,13 +346,15 @@ def test_where_it_may_not_publish_it_says_so_before_it_works(main: Any, hub: Any
 
 
 def test_killed_in_any_act_it_goes_on_to_the_same(lean: tuple, tmp_path: Path) -> None:
-    """kill -9 while it reads and scores, trains, and draws; then to the end."""
+    """kill -9 while it reads (quizzes are written), scores, trains, draws, and publishes; then to the end."""
     folder, settings = lean
     out = tmp_path / "killed"
     moments = [
+        lambda: any((out / "journal" / "quiz_writer").glob("*.arrow")),
         lambda: any((out / "journal" / "quiz").glob("*.arrow")),
         lambda: any((out / "adapters").rglob("training.json")),
         lambda: any((out / "journal" / "image").glob("*.arrow")),
+        lambda: any((out / "hub").rglob("*.parquet")),
     ]
     command = [sys.executable, str(ROOT / "recipes" / "quiz_lora.py"), *settings, "--output_dir", str(out)]
     for reached in moments:
