@@ -13,9 +13,12 @@ from tamis.training.adapter import Adapter
 from tamis.training.diffusion_lora import train_diffusion_loras
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Models as small as these are slower on two threads, and much slower where the cores are shared."""
+    """The same bits are promised for one number of threads, and models as small as these are slower on two.
+
+    By module, so that what a module trains once, before its first test, is trained like the rest.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
