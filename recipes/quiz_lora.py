@@ -25,9 +25,18 @@ from typing import Annotated, Any, Literal
 
 from tamis.config import ConfigError, RunConfig, parse, plain_errors
 from tamis.generate import Drawing
-from tamis.quiz_settings import QuizSettings
+from tamis.quiz.settings import QuizSettings
 from tamis.training.diffusion_lora import DiffusionLora
 
+SD = "stable-diffusion-v1-5"
+PAPER = {  # what it states; behind that, other names of the same
+    "judge": ("GPT-4o", "openai/gpt-4o"),
+    "base_model": ("Stable Diffusion 1.5", f"{SD}/{SD}", f"runwayml/{SD}"),
+    "num_train_epochs": (20,),
+    "num_repeats": (5,),
+    "train_batch_size": (1,),
+    "learning_rate": (1e-4,),
+}
 EMBEDDING = {"text_column": None, "embedding": True, "image_column": "image"}  # of CLIP, for retention
 
 
@@ -113,22 +122,11 @@ class QuizLora(QuizSettings, DiffusionLora, RunConfig):
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     config = parse(QuizLora, argv, description=__doc__)
-    from tamis import (
-        arms,
-        candidates,
-        dry_run,
-        grading,
-        hub,
-        models,
-        quiz_dry_run,
-        quiz_making,
-        rows,
-        scorers,
-        scoring,
-        sources,
-        topic_arms,
-    )
-    from tamis.quiz_release import QuizRelease
+    from tamis import arms, candidates, drawings, dry_run, grading, hub, models, scorers, scoring, sources, topic_arms
+    from tamis.quiz import making
+    from tamis.quiz.dry_run import estimate
+    from tamis.quiz.release import QuizRelease
+    from tamis.rows import read_rows, refuse_non_images
     from tamis.run import Run
     from tamis.scoring import attach_scores
     from tamis.training.diffusion_lora import train_diffusion_loras
@@ -145,7 +143,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # ---- 1. Read -----------------------------------------------------------------------------------------------------
     columns = config.columns()
     with run.stage("read") as stage:
-        pool, source = rows.read_rows(
+        pool, source = read_rows(
             config.dataset,
             run=run,
             config_name=config.dataset_config,
@@ -155,25 +153,25 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             id_column=config.id_column,
             needs=columns.needed,
         )
-        rows.refuse_non_images(pool.features, config.image_column)
+        refuse_non_images(pool.features, config.image_column)
         found = candidates.gather(pool, columns, only=config.topics, allow_no_derivatives=config.allow_no_derivatives)
         stage["rows"] = len(found.pool)
     # Whatever would end a run in its last act is said now, before hours are spent.
-    told = grading.picture_features(quiz_making.told_features(found.topics))
+    told = drawings.picture_features(making.told_features(found.topics))
     ranked, used = {"second_judge_column": config.second_judge_column}, {"pairwise_column": config.paired_by}
     scoring.refuse_unfit(told, [drawing, *graders], ranked=ranked, used=used)
     last = clip if config.unrelated_prompts else []
     scoring.pin_models([writer, blind, *takers, drawing, *graders, *referee, *last], run)
     if config.dry_run:
         judged = [writer, blind, *takers]
-        figures = quiz_dry_run.estimate(found, judged, drawing, seeds, config, graders=len(graders), run=run)
+        figures = estimate(found, judged, drawing, seeds, config, graders=len(graders), run=run)
         dry_run.show(run, figures)
         run.close()
         return {"dry_run": dict(figures)}
     if config.push_to_hub:  # may we write there? Asked before hours are spent
         hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
         hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)
-    quizzes = quiz_making.make_quizzes(
+    quizzes = making.make_quizzes(
         found.participating(), writer, blind, heldout=config.heldout_questions, run=run, batch_size=config.batch_size
     )
     found = found.without(quizzes.refused)
@@ -215,19 +213,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     worn |= {(name, "none", seed): None for name in found.names for seed in seeds}  # what all others are held against
     told, features = quizzes.told(found.participating())
     asked = {topic: {style: config.prompt(topic, style) for style in config.styles} for topic in found.names}
-    drawn = grading.to_draw(told, worn, asked, config.images_per_prompt, features)
+    drawn = drawings.to_draw(told, worn, asked, config.images_per_prompt, features)
     drawn = attach_scores(drawn, drawing, run=run, batch_size=config.eval_batch_size)
     for grader in graders:
         drawn = attach_scores(drawn, grader, run=run, batch_size=config.batch_size)
     unrelated = {f"unrelated-{number}": text for number, text in enumerate(config.unrelated_prompts)}
     others = None
     if unrelated:
-        others = grading.to_draw(told, worn, dict.fromkeys(found.names, unrelated), 1, features)
+        others = drawings.to_draw(told, worn, dict.fromkeys(found.names, unrelated), 1, features)
         others = attach_scores(others, drawing, run=run, batch_size=config.eval_batch_size)
-        others = grading.with_retention(attach_scores(others, clip[0], run=run, batch_size=config.batch_size))
+        others = drawings.with_retention(attach_scores(others, clip[0], run=run, batch_size=config.batch_size))
     contests = None
     if config.pairwise:
-        contests = grading.pairs(drawn, topic_arms.contests(seeds[config.seed]), config.pairwise_column)
+        contests = drawings.pairs(drawn, topic_arms.contests(seeds[config.seed]), config.pairwise_column)
         contests = attach_scores(contests, referee[0], run=run, batch_size=config.batch_size)
     models.release()
     best = topic_arms.headline(seeds[config.seed])
@@ -247,7 +245,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     run.nulls = nulls  # scorers that ran again on what was drawn have told of that since
     results = run.results(arms=measured.pop("arms"), comparisons=measured.pop("comparisons")) | measured
     results |= {"quizzes": quizzes.counts(), "refused": found.refused}
-    results["nulls_drawn"] = grading.nulls(drawn, metrics, contests)
+    results["nulls_drawn"] = drawings.nulls(drawn, metrics, contests)
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
     if run.is_main:
@@ -270,6 +268,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             takers=takers,
             graders=graders,
             seed=config.seed,
+            paper=PAPER,
         )
         pictures = release.pictures()
         page = release.page(pictures)

@@ -27,6 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     global _hub
     from tamis.tiny import seeds
 
+    if "huggingface_hub" in sys.modules:
+        raise pytest.UsageError(
+            "a conftest.py imports huggingface_hub before the Hub's address is set: do so in fixtures"
+        )
     folder = _open.enter_context(tempfile.TemporaryDirectory(prefix="tamis-tests-"))
     _hub = _open.enter_context(localhub.live(Path(folder) / "hub"))
     os.environ.clear()
@@ -63,6 +67,28 @@ def run(tmp_path: Path) -> Iterator[object]:
     made = Run(tmp_path / "run")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """The same bits are promised for one number of threads, and models of a few million parameters are slower on two.
+
+    By module, so that what a module trains once, before its first test, is trained like the rest.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def no_model_held() -> Iterator[None]:
+    yield
+    from tamis import models
+
+    models.release()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, List, Value, load_dataset
 
 from tamis.candidates import Candidates, Columns, folder_names, gather
 from tamis.config import ConfigError
-from tamis.quiz import Question
+from tamis.quiz.questions import Question
 
 COLUMNS = Columns(
     topic="species",

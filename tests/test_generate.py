@@ -12,29 +12,13 @@ import pytest
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as Pictures
 
-from tamis.generate import WEIGHTS, Drawing, adapter_hash, picture_seed
+from tamis.generate import WEIGHTS, Drawing, adapter_hash
 from tamis.scoring import attach_scores
 
 DRAWING = Drawing("tiny/sd", num_inference_steps=3, guidance_scale=4.0)
 PROMPTS = ("a red plain circle on white ground", "a blue striped star on black ground", "a green heart on tan ground")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def no_model_held():
-    yield
-    from tamis import models
-
-    models.release()
+pytestmark = pytest.mark.usefixtures("one_thread", "no_model_held")
 
 
 @pytest.fixture(scope="module")
@@ -197,10 +181,3 @@ def test_size_and_what_not_to_draw_are_settings(run) -> None:
         attach_scores(rows, replace(DRAWING, negative_prompt=what), run=run) for what in (None, "a red circle")
     )
     assert not alike(pixels(plain), pixels(otherwise))
-
-
-def test_a_pictures_seed_follows_from_what_it_is_of() -> None:
-    assert picture_seed("dax", "photo", 0, 1) == picture_seed("dax", "photo", 0, 1)
-    seeds = {picture_seed(topic, style, turn, 0) for topic in "abc" for style in "de" for turn in range(50)}
-    assert len(seeds) == 300 and min(seeds) >= 0 and max(seeds) < 2**48
-    assert picture_seed("a", "bc") != picture_seed("ab", "c") and picture_seed(1) != picture_seed("1")

@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import product
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-from datasets import Dataset, Image, List, Value
+from datasets import Dataset
+from drawn_rows import ARMS, drawn, grid
 
-from tamis.generate import WEIGHTS, adapter_hash
-from tamis.grading import Graded, input_output, measure, nulls, pairs, to_draw, win_rates, with_retention
-from tamis.quiz import row_features
-
-
-def drawn(values: dict[tuple[str, str, str, int], float | None], **columns: Any) -> Dataset:
-    """Pictures of (arm, topic, style, turn) and their quiz accuracy, turn by turn: arms and topics mixed."""
-    rows = [
-        {"arm": arm, "topic": topic, "style": style, "turn": turn, "seed": 0, "quiz_accuracy": value}
-        for (arm, topic, style, turn), value in sorted(values.items(), key=lambda item: item[0][::-1])
-    ]
-    made = Dataset.from_list(rows)
-    for name, told in columns.items():
-        made = made.add_column(name, [told(row) for row in rows])
-    return made
-
-
-def grid(arms: dict[str, float], topics: int = 6, styles: tuple[str, ...] = ("photo",), turns: int = 2) -> dict:
-    """An arm's mean, plus what topic, style and turn add to every arm alike."""
-    return {
-        (arm, f"t{topic}", style, turn): mean + 0.04 * topic + 0.02 * turn + (0.1 if style == "drawing" else 0)
-        for arm, mean in arms.items()
-        for topic, style, turn in product(range(topics), styles, range(turns))
-    }
-
-
-ARMS = {"none": 0.1, "random-2.1": 0.2, "random-2.2": 0.4, "top-2": 0.5}
+from tamis.grading import Graded, input_output, measure, win_rates
 
 
 def test_means_pool_draws_and_split_by_style() -> None:
@@ -133,48 +104,6 @@ def test_correlation_of_what_goes_in_with_what_comes_out() -> None:
     assert (few["value"], few["n"]) == (None, 2)  # any two points lie on a line
 
 
-TOPICS = [{"topic": "dax", "questions": []}, {"topic": "wug", "questions": []}]
-FEATURES = {"topic": Value("string"), "questions": List(row_features())}
-
-
-def test_arms_draw_from_the_same_noise(tmp_path: Path) -> None:
-    (tmp_path / WEIGHTS).write_bytes(b"weights")
-    worn = {("dax", "none", 0): None, ("dax", "top-2", 0): tmp_path, ("wug", "none", 0): None, ("dax", "none", 1): None}
-    prompts = {topic: {"photo": f"a {topic}", "drawing": f"a drawn {topic}"} for topic in ("dax", "wug")}
-    made = to_draw(TOPICS, worn, prompts, 3, FEATURES)
-    assert len(made) == 4 * 2 * 3 and made.features["questions"] == List(row_features())
-    seeds: dict[Any, set[int]] = {}
-    for row in made:
-        seeds.setdefault((row["topic"], row["style"], row["turn"], row["seed"]), set()).add(row["image_seed"])
-        assert row["prompt"] == prompts[row["topic"]][row["style"]]
-        digest = adapter_hash(tmp_path) if row["arm"] == "top-2" else ""
-        assert (row["adapter"], row["adapter_hash"]) == (str(tmp_path) if digest else "", digest)
-    assert all(len(some) == 1 for some in seeds.values())  # whatever the arm
-    assert len(set.union(*seeds.values())) == len(seeds) == 18
-    runs = [name for at, name in enumerate(made["adapter"]) if at == 0 or made["adapter"][at - 1] != name]
-    assert runs == ["", str(tmp_path), ""]  # rows of one adapter stand together
-
-
-def pictures(made: Dataset) -> Dataset:
-    cells = [{"bytes": f"{row['arm']} {row['topic']} {row['turn']}".encode(), "path": None} for row in made]
-    return made.add_column("image", cells, feature=Image(decode=False))
-
-
-def test_contests_are_of_one_prompt_and_noise() -> None:
-    values = grid(ARMS, topics=2)
-    del values[("none", "t1", "photo", 1)]
-    made = pictures(drawn(values, prompt=lambda row: f"a {row['topic']}"))
-    met = pairs(made, [("top-2", "none"), ("top-2", "random-2")], "prompt")
-    assert len(met) == 3 + 4
-    for row in met:
-        first, second = (row[side]["bytes"].decode().split() for side in ("first", "second"))
-        assert first[1:] == second[1:] and first[1] == row["topic"] and row["prompt"] == f"a {row['topic']}"
-        assert first[0] == "top-2" and second[0] == {"none": "none", "random-2": "random-2.1"}[row["b"]]
-    held_against_topic = pairs(made, [("top-2", "none")], "topic")
-    assert held_against_topic["prompt"][:] == held_against_topic["topic"][:]
-    assert met._indices is None
-
-
 def test_win_rates_are_of_every_pair_of_arms() -> None:
     rows = [("top-2", "none", "t0", 0.9), ("top-2", "none", "t1", 0.7), ("top-2", "none", "t2", 0.5)]
     rows += [("top-2", "none", "t3", None), ("full", "none", "t0", 0.2)]
@@ -183,24 +112,6 @@ def test_win_rates_are_of_every_pair_of_arms() -> None:
     assert (first["a"], first["b"], first["metric"], first["n"]) == ("top-2", "none", "pairwise_win_rate", 3)
     assert first["difference"] == pytest.approx(0.7 - 0.5) and first["p"] == pytest.approx(0.5)  # signs of 0.4, 0.2, 0
     assert second["difference"] == pytest.approx(-0.3) and second["low"] is None
-
-
-def test_retention_is_likeness_to_what_the_base_model_draws() -> None:
-    rows = [
-        ("a cat", 1, "", [1.0, 0.0]),
-        ("a cat", 1, "lora", [2.0, 0.0]),
-        ("a cat", 2, "lora", [1.0, 0.0]),  # of that noise there is nothing to compare with
-        ("a dog", 1, "lora", [0.0, 3.0]),
-        ("a dog", 1, "other", [3.0, 3.0]),
-        ("a dog", 1, "", [1.0, 0.0]),
-        ("a cow", 1, "", None),
-        ("a cow", 1, "lora", [1.0, 0.0]),
-    ]
-    names = ("prompt", "image_seed", "adapter", "clip_embedding")
-    made = Dataset.from_list([dict(zip(names, row, strict=True)) for row in rows])
-    found = with_retention(made)["retention"][:]
-    wanted = [None, 1.0, None, 0.0, 0.5**0.5, None, None, None]
-    assert [value if value is None else pytest.approx(value, abs=1e-6) for value in found] == wanted
 
 
 def test_all_that_is_measured() -> None:
@@ -246,16 +157,3 @@ def test_all_that_is_measured() -> None:
 def test_what_needs_no_lora_comes_first() -> None:
     values = grid({"top-2": 0.5, "full": 0.2}) | grid({"none": 0.1})
     assert Graded(drawn(values), ["topic"], seed=0).arms[0] == "none"
-
-
-def test_pictures_that_could_not_be_drawn_are_counted() -> None:
-    values = grid({"none": 0.1}, topics=2) | {("none", "t0", "photo", 0): None}
-    made = drawn(
-        values,
-        image_error=lambda row: "drawing: not finite" if row["quiz_accuracy"] is None else None,
-        quiz_error=lambda row: "image: null" if row["quiz_accuracy"] is None else None,
-    )
-    found = nulls(made, ["quiz_accuracy"], None)
-    assert found == {"image": {"drawing: not finite": 1}, "quiz_accuracy": {"image: null": 1}}
-    contests = Dataset.from_dict({"pairwise_win": [0.5, None], "pairwise_error": [None, "second: null"]})
-    assert nulls(made, [], contests)["pairwise_win"] == {"second: null": 1}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from datasets import Features, List, Value
 
 from tamis.images import Unscorable
-from tamis.quiz import row_features
+from tamis.quiz.questions import row_features
 
 
 def note(what: str) -> None:

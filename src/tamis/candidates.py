@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tamis.config import ConfigError
-from tamis.quiz import row_features
+from tamis.quiz.questions import row_features
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

@@ -133,6 +133,17 @@ def difference(comparison: Comparison) -> Markdown:
     return Markdown(re.sub(r"[-+]0\.000", "0.000", text))
 
 
+def differences(ours: dict[str, Any], paper: dict[str, tuple[Any, ...]]) -> Markdown:
+    """A list of the settings that are others here. paper: a setting's value there, then other names of the same."""
+    return Markdown(
+        "\n".join(
+            f"- {name}: {code(str(ours[name]))} here, {code(str(theirs[0]))} in the paper"
+            for name, theirs in paper.items()
+            if str(ours[name]).lower() not in {str(one).lower() for one in theirs}
+        )
+    )
+
+
 def derived_licence(sources: Iterable[Source], of_rows: Iterable[str | None] = ()) -> tuple[str, str]:
     """The Hub's licence id for what is made of these sources, and the reason in words.
 

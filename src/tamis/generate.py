@@ -173,11 +173,6 @@ def adapter_hash(folder: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def picture_seed(*told: Any) -> int:
-    """A seed from what a picture is of: the same for all arms, another for each prompt and turn."""
-    return int.from_bytes(hashlib.sha256(repr(told).encode()).digest()[:6], "big")
-
-
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")

@@ -1,65 +1,23 @@
-"""Grading: pictures that arms draw from the same prompts and seeds, and what their scores say of the arms."""
+"""Grading: what the scores of drawn pictures say of the arms that drew them."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tamis import arms
-from tamis.columns import column_values, unit_vectors
-from tamis.config import ConfigError
-from tamis.generate import adapter_hash, picture_seed
+from tamis.columns import column_values
+from tamis.drawings import KEY
 from tamis.metrics import stats
 from tamis.topic_arms import parse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datasets import Dataset
 
-TEXTS, NUMBERS = ("arm", "style", "prompt", "adapter", "adapter_hash"), ("seed", "turn", "image_seed")
 LEAST_POINTS = 3  # of a correlation: any two lie on a line
-KEY = ("topic", "style", "turn", "seed")  # what pictures of two arms have in common where they are compared
-
-
-def picture_features(known: dict[str, Any]) -> dict[str, Any]:
-    """Types of the rows that to_draw makes, of what they tell of their topic. A name that is needed here is refused."""
-    from datasets import Value
-
-    if taken := sorted({*TEXTS, *NUMBERS, "image", "image_error"} & set(known)):
-        raise ConfigError(f"topic_columns: {', '.join(taken)}: a column of drawn pictures is called so; rename it")
-    return known | dict.fromkeys(TEXTS, Value("string")) | dict.fromkeys(NUMBERS, Value("int64"))
-
-
-def to_draw(
-    topics: list[dict[str, Any]],
-    worn: dict[tuple[str, str, int], Path | None],
-    prompts: dict[str, dict[str, str]],
-    turns: int,
-    features: dict[str, Any],
-) -> Dataset:
-    """A row a picture: what to draw, with which adapter, from which noise.
-
-    topics: what each row tells of its topic, questions included; features: the types of that. worn: (topic, arm, seed)
-    to the adapter's folder, None for the model alone. prompts: topic to {style: prompt}. The noise depends on topic,
-    style, turn and seed, never on the arm.
-    """
-    from datasets import Dataset, Features
-
-    known = {row["topic"]: row for row in topics}
-    rows = []
-    for (topic, arm, seed), folder in worn.items():
-        adapter = {"adapter": str(folder or ""), "adapter_hash": adapter_hash(folder) if folder else ""}
-        for style, prompt in prompts[topic].items():
-            for turn in range(turns):
-                made = {"arm": arm, "seed": seed, "style": style, "turn": turn, "prompt": prompt}
-                noise = {"image_seed": picture_seed(topic, style, turn, seed)}
-                rows.append(known[topic] | made | noise | adapter)
-    return Dataset.from_list(rows, features=Features(picture_features(features)))
 
 
 class Graded:
@@ -233,37 +191,6 @@ def input_output(
     return found
 
 
-def pairs(drawn: Dataset, contests: list[tuple[str, str]], prompt_column: str) -> Dataset:
-    """A row a contest of two arms over one prompt and noise: the pictures `first` and `second`, and the prompt.
-
-    Of an arm with several draws the first one competes.
-    """
-    from datasets import concatenate_datasets
-
-    at: dict[str, dict[tuple[Any, ...], int]] = defaultdict(dict)
-    for row, (arm, *key) in enumerate(zip(drawn["arm"][:], *(drawn[name][:] for name in KEY), strict=True)):
-        at[parse(arm).pooled].setdefault(tuple(key), row)
-    met = [(a, b, key) for a, b in contests for key in at[a] if key in at[b]]
-    sides = {"first": [at[a][key] for a, _, key in met], "second": [at[b][key] for _, b, key in met]}
-    told = drawn.select(sides["first"]).select_columns(["topic"]).flatten_indices()
-    prompts = drawn[prompt_column][:]
-    added = {"prompt": [prompts[row] for row in sides["first"]], "a": [a for a, *_ in met], "b": [b for _, b, _ in met]}
-    for name, values in added.items():
-        told = told.add_column(name, values)
-    parts = [
-        drawn.select(rows).select_columns(["image"]).rename_columns({"image": name}).flatten_indices()
-        for name, rows in sides.items()
-    ]
-    return concatenate_datasets([told, *parts], axis=1)
-
-
-def nulls(drawn: Dataset, metrics: Sequence[str], contests: Dataset | None) -> dict[str, dict[str, int]]:
-    """By reason: pictures that could not be drawn (column image), drawn ones without a metric, pairs not judged."""
-    found = {"image": dict(Counter(why for why in drawn["image_error"][:] if why is not None))}
-    found |= arms.nulls(drawn, metrics, weighted=None)
-    return found | (arms.nulls(contests, ["pairwise_win"], weighted=None) if contests is not None else {})
-
-
 def win_rates(contests: Dataset, column: str, *, seed: int) -> list[dict[str, Any]]:
     """P(a beats b) - 0.5 for every pair of arms, ties half, clustered by topic."""
     values, topics = column_values(contests, column), contests["topic"][:]
@@ -276,25 +203,6 @@ def win_rates(contests: Dataset, column: str, *, seed: int) -> list[dict[str, An
         result = stats.paired(wins, halves, groups=[topics[row] for row in rows], seed=seed)
         found.append({"a": a, "b": b, "metric": "pairwise_win_rate", "clustered_by": "topic", **asdict(result)})
     return found
-
-
-def with_retention(drawn: Dataset, embedding: str = "clip_embedding") -> Dataset:
-    """Pictures of unrelated prompts with `retention`: how like the base model's own each is, by cosine; 1 the same.
-
-    Rows with no adapter are the base model's, one for each prompt and noise, and have none themselves.
-    """
-    from datasets import Value
-
-    vectors, usable = unit_vectors(drawn, embedding)
-    noise = list(zip(drawn["prompt"][:], drawn["image_seed"][:], strict=True))
-    adapters = drawn["adapter"][:]
-    base = {key: row for row, key in enumerate(noise) if not adapters[row]}
-    found: list[float | None] = []
-    for row, key in enumerate(noise):
-        other = base.get(key)
-        fine = adapters[row] and other is not None and usable[row] and usable[other]
-        found.append(float(vectors[row] @ vectors[other]) if fine else None)
-    return drawn.add_column("retention", found, feature=Value("float32"))
 
 
 def _told(values: Any) -> list[float | None]:

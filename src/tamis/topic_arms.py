@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,38 @@ def union(choices: list[Choice], pool: Dataset, seed: int) -> dict[str, Dataset]
             kept[choice.arm.name].update(choice.rows["row_id"][:])
     ids = pool["row_id"][:]
     return {name: pool.select([at for at, one in enumerate(ids) if one in rows]) for name, rows in kept.items()}
+
+
+def table(
+    arms: Iterable[Arm], choices: Iterable[Choice], name: Callable[[str], str]
+) -> tuple[list[str], list[list[str]]]:
+    """Every arm, draws together: how many pictures a topic, and which."""
+    sizes: dict[str, set[int]] = {}
+    for choice in choices:
+        sizes.setdefault(choice.arm.pooled, set()).add(len(choice.rows))
+    lines, draws = {}, {}
+    for arm in arms:
+        draws[arm.pooled] = draws.get(arm.pooled, 0) + 1
+        few, many = min(sizes.get(arm.pooled, {0})), max(sizes.get(arm.pooled, {0}))
+        lines[arm.pooled] = [name(arm.pooled), str(many) if few == many else f"{few} to {many}", _meaning(arm)]
+    for pooled, count in draws.items():
+        if count > 1:
+            lines[pooled][2] += f"; {count} draws, {pooled}.1 and on, told together"
+    return ["arm", "pictures a topic", "which"], list(lines.values())
+
+
+def _meaning(arm: Arm) -> str:
+    by = "weaker_quiz_score" if arm.weaker else "quiz_score"
+    which = {
+        "none": "the base model, no LoRA",
+        "full": "every candidate that has a score",
+        "top": f"those with the highest {by}",
+        "bottom": f"those with the lowest {by}",
+        "random": "drawn by seed among those with a score",
+        "clustered": f"of the better half by {by}, the best of each of two clusters by the answers they give",
+        "top-spread": f"as many as have a {by} within one standard deviation of the best",
+    }[arm.way]
+    return f"{which}; trained for as many steps as an arm of the largest K" if arm.matched else which
 
 
 def choose_all(

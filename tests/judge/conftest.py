@@ -3,7 +3,7 @@ address is set, and the Hub's libraries read that once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +17,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_threads() -> Iterator[None]:
-    """One: models this small gain nothing from two. Tests elsewhere get theirs back."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread: None) -> None: ...
 
 
 @pytest.fixture(autouse=True)
-def no_model_held() -> Iterator[None]:
-    yield
-    from tamis import models
-
-    models.release()
+def _no_model_held(no_model_held: None) -> None: ...
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-# Read once by the clients, when they are imported: before the imports below.
-os.environ["HF_HUB_DISABLE_XET"] = "1"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-os.environ.setdefault("NO_PROXY", "127.0.0.1,localhost")
+import pytest
 
-from collections.abc import Iterator  # noqa: E402
-from pathlib import Path  # noqa: E402
+from tamis.localhub import LiveHub, User, live
 
-import pytest  # noqa: E402
-from huggingface_hub import HfApi  # noqa: E402
-
-from tamis.localhub import LiveHub, User, live  # noqa: E402
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 USERS = [
     User("reader", "hf_reader", "read"),
@@ -34,12 +30,16 @@ def own_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 
 @pytest.fixture
 def api(own_hub: LiveHub) -> HfApi:
+    from huggingface_hub import HfApi
+
     return HfApi(endpoint=own_hub.url, token=own_hub.token)
 
 
 @pytest.fixture
 def as_user(own_hub: LiveHub):
     """`as_user('reader')` asks under that user's token, `as_user(None)` under none."""
+
+    from huggingface_hub import HfApi
 
     def ask(name: str | None) -> HfApi:
         return HfApi(endpoint=own_hub.url, token=f"hf_{name}" if name else False)

@@ -15,30 +15,8 @@ from PIL import Image, ImageDraw
 WORDS = ("a", "red", "green", "blue", "circle", "square", "dog", "on", "the", "photo", "of", "yes", "no")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def few_threads():
-    import torch
-
-    torch.set_num_threads(2)
-
-
-@pytest.fixture(scope="module")
-def one_thread(few_threads):
-    """Models of a few million parameters gain nothing from two, and lose much on a busy machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
-def no_model_held():
-    yield
-    from tamis import models
-
-    models.release()
+def _no_model_held(no_model_held): ...
 
 
 @pytest.fixture(scope="session", name="encoded")

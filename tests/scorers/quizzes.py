@@ -10,7 +10,7 @@ from typing import Any
 from datasets import Dataset, Features, Image, List, load_dataset
 from judge.api_server import USAGE, Replayed, replaying
 
-from tamis.quiz import Question, row_features
+from tamis.quiz.questions import Question, row_features
 from tamis.tiny import questions as asking
 from tamis.tiny.kinds import kinds
 from tamis.tiny.world import ATTRIBUTES

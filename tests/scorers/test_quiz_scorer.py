@@ -11,7 +11,7 @@ from quizzes import TINY, commons, judged, quiz_of, quiz_rows, second_of, shown
 
 from tamis.config import ConfigError
 from tamis.judge import SpendingCapError
-from tamis.quiz import Question, questions_of
+from tamis.quiz.questions import Question, questions_of
 from tamis.scorers import build
 from tamis.scorers.quiz import Quiz
 from tamis.scoring import attach_scores

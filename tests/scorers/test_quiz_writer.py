@@ -9,7 +9,7 @@ from datasets import Dataset, Features, List, Value
 from judge.api_server import completion, replaying
 
 from tamis.config import ConfigError
-from tamis.quiz import Question, questions_of, row_features
+from tamis.quiz.questions import Question, questions_of, row_features
 from tamis.scorers import build
 from tamis.scorers.quiz_writer import QuizWriter
 from tamis.scoring import attach_scores

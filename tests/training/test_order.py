@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tamis.training.order import Order, seed_of
+from tamis.training.order import Order
 
 
 def order(buckets: list[str], *, name: str = "a", repeats: int = 5, batch_size: int = 1, accumulated: int = 1) -> Order:
@@ -40,9 +40,3 @@ def test_the_order_is_of_the_seed_the_name_and_the_epoch() -> None:
     assert [one[step] for step in range(45, 90)] != epoch
     assert [order(["square"] * 9, name="b")[step] for step in range(45)] != epoch
     assert [one[step] for step in range(45)] == epoch  # going back, as a retried step does
-
-
-def test_seeds_of_different_things_differ() -> None:
-    told = [("step", 0, "a", 1), ("step", 0, "a", 2), ("step", 0, "b", 1), ("order", 0, "a", 1), ("step", 1, "a", 1)]
-    assert len({seed_of(*one) for one in told}) == len(told)
-    assert all(0 <= seed_of(*one) < 2**63 for one in told)  # what a torch.Generator takes

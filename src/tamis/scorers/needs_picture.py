@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import judge as judges
 from tamis.prompts import source
-from tamis.quiz import Question, as_choice
+from tamis.quiz.questions import Question, as_choice
 from tamis.scorers.quiz import in_orders, most_likely, ordered
 from tamis.texts import text
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tamis import judge as judges
 from tamis.images import Unscorable, decode_image
 from tamis.prompts import source
-from tamis.quiz import Question, as_choice, questions_of
+from tamis.quiz.questions import Question, as_choice, questions_of
 
 if TYPE_CHECKING:
     from datasets import Features

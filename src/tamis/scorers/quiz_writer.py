@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tamis import judge as judges
 from tamis.images import Unscorable
 from tamis.prompts import source
-from tamis.quiz import Topic, row_features, write_quizzes
+from tamis.quiz.questions import Topic, row_features, write_quizzes
 from tamis.texts import text
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tamis import judge as judges
 from tamis.images import decode_image
 from tamis.prompts import render, source
-from tamis.quiz import Question, as_choice
+from tamis.quiz.questions import Question, as_choice
 from tamis.scorers.needs_picture import choice_of
 from tamis.scorers.quiz import in_orders
 from tamis.texts import text

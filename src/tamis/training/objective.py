@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tamis.config import ConfigError
-from tamis.training.order import seed_of
+from tamis.seeds import seed_of
 
 if TYPE_CHECKING:
     from diffusers import DDPMScheduler

@@ -5,17 +5,13 @@ Nothing of it is stored: any step's images can be told from (seed, name, step), 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 import numpy as np
 
-
-def seed_of(*told: object) -> int:
-    """A seed that is this thing's own: another name, step or purpose shares nothing with it."""
-    return int.from_bytes(hashlib.sha256(repr(told).encode()).digest()[:8], "big") >> 1
+from tamis.seeds import seed_of
 
 
 class Order:

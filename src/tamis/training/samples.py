@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tamis.training.order import seed_of
+from tamis.seeds import seed_of
 
 if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker

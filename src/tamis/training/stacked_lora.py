@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from tamis.training.order import seed_of
+from tamis.seeds import seed_of
 
 
 @dataclass(frozen=True)

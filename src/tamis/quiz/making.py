@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tamis.quiz import row_features
+from tamis.quiz.questions import row_features
 from tamis.scoring import attach_scores
 
 if TYPE_CHECKING:

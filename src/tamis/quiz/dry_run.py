@@ -11,7 +11,7 @@ from tamis import models
 from tamis.candidates import LEFT_OUT
 from tamis.dry_run import borrowed_folder, duration, peak_memory, size, size_of, timed
 from tamis.generate import Drawing
-from tamis.quiz_making import make_quizzes
+from tamis.quiz.making import make_quizzes
 from tamis.topic_arms import contests, largest
 from tamis.training.diffusion_lora import DiffusionLora, train_diffusion_loras
 

@@ -1,4 +1,4 @@
-"""What quiz_lora measured, in lines of tables: for both cards, which want names as code, and for the page."""
+"""What was measured of arms, in lines of tables: for cards, which want names as code, and for the page."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Any
 
 from tamis import cards
 from tamis.metrics.stats import Comparison, Estimate
-from tamis.topic_arms import Arm, Choice
 
 Name = Callable[[str], str]  # how a name from the settings is shown
 Lines = list[list[Any]]
 ESTIMATE = ("value", "low", "high", "n", "nulls")
 BESIDE = ("retention", "quiz_accuracy_topic_sd")  # metrics that are no column of the drawn pictures
-FINER = ("_confidence", "_gain")  # of a quiz: they say more finely what its accuracy says
 
 
 def metrics_of(results: dict[str, Any], metrics: Sequence[str]) -> list[str]:
@@ -64,36 +62,6 @@ def counted(head: tuple[str, str], reasons: Iterable[str | None]) -> tuple[list[
         if why is not None:
             counts[why] = counts.get(why, 0) + 1
     return list(head), [[why, count] for why, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-
-
-def arms(found: Iterable[Arm], choices: Iterable[Choice], name: Name) -> tuple[list[str], Lines]:
-    """Every arm, draws together: how many pictures a topic, and which."""
-    sizes: dict[str, set[int]] = {}
-    for choice in choices:
-        sizes.setdefault(choice.arm.pooled, set()).add(len(choice.rows))
-    lines, draws = {}, {}
-    for arm in found:
-        draws[arm.pooled] = draws.get(arm.pooled, 0) + 1
-        few, many = min(sizes.get(arm.pooled, {0})), max(sizes.get(arm.pooled, {0}))
-        lines[arm.pooled] = [name(arm.pooled), str(many) if few == many else f"{few} to {many}", _meaning(arm)]
-    for pooled, count in draws.items():
-        if count > 1:
-            lines[pooled][2] += f"; {count} draws, {pooled}.1 and on, told together"
-    return ["arm", "pictures a topic", "which"], list(lines.values())
-
-
-def _meaning(arm: Arm) -> str:
-    by = "weaker_quiz_score" if arm.weaker else "quiz_score"
-    which = {
-        "none": "the base model, no LoRA",
-        "full": "every candidate that has a score",
-        "top": f"those with the highest {by}",
-        "bottom": f"those with the lowest {by}",
-        "random": "drawn by seed among those with a score",
-        "clustered": f"of the better half by {by}, the best of each of two clusters by the answers they give",
-        "top-spread": f"as many as have a {by} within one standard deviation of the best",
-    }[arm.way]
-    return f"{which}; trained for as many steps as an arm of the largest K" if arm.matched else which
 
 
 def _estimate(told: dict[str, Any]) -> cards.Markdown:

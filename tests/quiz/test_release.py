@@ -17,11 +17,12 @@ from datasets import Image as ImageColumn
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from tamis import arms, candidates, grading, quiz_credits, scorers, topic_arms
+from tamis import arms, candidates, drawings, grading, scorers, topic_arms
 from tamis.candidates import Columns
-from tamis.quiz_making import QuizSet
-from tamis.quiz_release import QuizRelease
-from tamis.quiz_settings import QuizSettings
+from tamis.quiz import attribution
+from tamis.quiz.making import QuizSet
+from tamis.quiz.release import QuizRelease
+from tamis.quiz.settings import QuizSettings
 from tamis.sources import Source
 
 TOPICS = ["dax", "wug", "zib"]
@@ -116,7 +117,7 @@ def release_of(
         features=Features({"topic": Value("string"), "use": Value("string")}),
     )
     results = {"config": config, "nulls": {"quiz_score": {"no questions": 1}}, "versions": {"tamis": "0"}} | measured
-    results |= {"nulls_drawn": grading.nulls(drawn, metrics, None), "refused": {}, "sources": []}
+    results |= {"nulls_drawn": drawings.nulls(drawn, metrics, None), "refused": {}, "sources": []}
     results |= {"quizzes": {"quiz": len(topics), "heldout": 0, "dropped": 0, "unchecked": 0}}
     _, _, taker = scorers.build(settings.reading())
     return QuizRelease(
@@ -138,6 +139,7 @@ def release_of(
         takers=[taker],
         graders=scorers.build(settings.graders(), image_column="image"),
         seed=0,
+        paper={"judge": ("J2", "j/j2"), "base_model": ("A model", "a/Model")},
     )
 
 
@@ -188,7 +190,7 @@ def test_no_cell_of_the_credits_is_a_formula() -> None:
     for one, author in zip(told, pool["author"][:], strict=True):
         plain = author in (None, "ann", cells[7])
         assert one["author"] == ((author or "") if plain else f"'{author}")
-        assert not one["author"].lstrip().startswith(quiz_credits.FORMULA)
+        assert not one["author"].lstrip().startswith(attribution.FORMULA)
 
 
 def test_pictures_that_another_seed_used_are_credited_and_count_for_the_licence() -> None:
@@ -200,7 +202,7 @@ def test_pictures_that_another_seed_used_are_credited_and_count_for_the_licence(
     assert used[2] and new and all("random-2.1.seed-2" in told[row_id] for row_id in used[2])
     only_there = sorted(
         {row for one in both.choices if one.seed == 2 for row in one.rows["row_id"]}
-        - set(quiz_credits.adapters_by_row(alone.folders))
+        - set(attribution.adapters_by_row(alone.folders))
     )
     assert only_there
     changed = pool_of(
@@ -225,7 +227,7 @@ def test_pictures_that_another_seed_used_are_credited_and_count_for_the_licence(
 )
 def test_licences_of_pictures(stated: dict, adapters: str, dataset: str, said: str) -> None:
     plain = release_of(TOPICS, ("top-2",))
-    used = set(quiz_credits.adapters_by_row(plain.folders))
+    used = set(attribution.adapters_by_row(plain.folders))
     pool = pool_of(
         TOPICS,
         licence=lambda number, at: stated.get("top" if f"r{number}-{at}" in used else "other", "cc0-1.0"),

@@ -8,8 +8,8 @@ import pytest
 from datasets import Dataset, Features, List, Value
 from toy_scorers import Author, Blind
 
-from tamis.grading import picture_features
-from tamis.quiz_making import QuizSet, make_quizzes, told_features
+from tamis.drawings import picture_features
+from tamis.quiz.making import QuizSet, make_quizzes, told_features
 from tamis.run import Run
 
 

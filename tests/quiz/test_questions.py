@@ -9,7 +9,9 @@ import pytest
 
 from tamis.judge import Ask, LocalJudge
 from tamis.prompts import render
-from tamis.quiz import Question, Topic, read, write_quizzes
+from tamis.quiz.questions import Question, Topic, read, write_quizzes
+
+pytestmark = pytest.mark.usefixtures("one_thread", "no_model_held")
 
 TWO = [
     {"question": "what shape is it?", "options": ["star", "ring", "moon"], "answer": "star"},

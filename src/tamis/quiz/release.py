@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tamis import cards, lora_pictures, quiz_credits, quiz_tables, report, sql
+from tamis import cards, lora_pictures, report, sql, tables, topic_arms
 from tamis.curation import PRIVATE_SETTINGS, SIZES, explained, without_paths
 from tamis.metrics.stats import Estimate
+from tamis.quiz import attribution
 from tamis.select import Cut
 
 if TYPE_CHECKING:
@@ -18,26 +19,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.candidates import Columns
-    from tamis.quiz_making import QuizSet
+    from tamis.quiz.making import QuizSet
     from tamis.scoring import Scorer
     from tamis.sources import Source
     from tamis.topic_arms import Arm, Choice
 
-PAPER = {  # what the paper states; None: it does not
-    "the judge": "GPT-4o",
-    "base_model": "Stable Diffusion 1.5",
-    "num_train_epochs": 20,
-    "num_repeats": 5,
-    "train_batch_size": 1,
-    "learning_rate": 1e-4,
-}
-
-
-SAME = {  # names of the same things
-    "the judge": ("openai/gpt-4o",),
-    "base_model": ("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"),
-}
 QUIZZES = ("quiz_", "heldout_quiz_")
+FINER = ("_confidence", "_gain")  # of a quiz: they say more finely what its accuracy says
 MOST_TOPICS = 12  # in the grid
 
 
@@ -61,6 +49,7 @@ class QuizRelease:
     takers: list[Scorer]
     graders: list[Scorer]
     seed: int
+    paper: dict[str, tuple[Any, ...]]  # as cards.differences takes it
 
     # ---- what is published -------------------------------------------------------------------------------------------
 
@@ -84,20 +73,20 @@ class QuizRelease:
         }
 
     def credits(self) -> str:
-        return quiz_credits.credits(self.pool, self.columns, quiz_credits.adapters_by_row(self.folders))
+        return attribution.credits(self.pool, self.columns, attribution.adapters_by_row(self.folders))
 
     # ---- cards -------------------------------------------------------------------------------------------------------
 
     @property
     def columns_shown(self) -> list[str]:
-        return quiz_tables.metrics_of(self.results, self.metrics)
+        return tables.metrics_of(self.results, self.metrics)
 
     @property
     def pool_nulls(self) -> dict[str, dict[str, int]]:
         return {name: self.results["nulls"].get(name, {}) for taker in self.takers for name in taker.columns}
 
     def adapter_card(self) -> cards.Card:
-        used = quiz_credits.adapters_by_row(self.folders)
+        used = attribution.adapters_by_row(self.folders)
         licence, why = cards.derived_licence([self.source, self.base], self._licences(used))
         arms = {
             arm: {name: Estimate(**value) for name, value in metrics.items() if name in self.columns_shown}
@@ -141,10 +130,10 @@ class QuizRelease:
                 ("seed", str(self.seed)),
             ],
             tables={
-                "The arms": quiz_tables.arms(self.arms, self.choices, str),
-                "Means by arm": quiz_tables.means(told, self.columns_shown, str),
-                f"{self.best} against the others": quiz_tables.comparisons(told, self.best, str),
-                "Trained on against drawn": quiz_tables.correlations(told, str),
+                "The arms": topic_arms.table(self.arms, self.choices, str),
+                "Means by arm": tables.means(told, self.columns_shown, str),
+                f"{self.best} against the others": tables.comparisons(told, self.best, str),
+                "Trained on against drawn": tables.correlations(told, str),
                 "Topics left out": (["topic", "why"], [list(item) for item in told["refused"].items()]),
                 "Pictures left out": self._left_out(),
                 "Questions": (["use", "questions"], [list(item) for item in told["quizzes"].items()]),
@@ -174,10 +163,11 @@ class QuizRelease:
         told, config, code = self.results, self.results["config"], cards.code
         shown = {k: v for k, v in config.items() if v is not None and k not in PRIVATE_SETTINGS}
         shown["dataset"] = self.source.repo_id
-        finer = [one for one in self.metrics if one.startswith(QUIZZES) and one.endswith(quiz_tables.FINER)]
+        finer = [one for one in self.metrics if one.startswith(QUIZZES) and one.endswith(FINER)]
         renamed = [[topic, code(folder)] for topic, folder in self._topic_folders().items() if topic != folder]
         topics = len({choice.topic for choice in self.choices})
         compared = {one["metric"] for one in told["comparisons"]}
+        ours = config | {"judge": config["judge"]["model"], "base_model": self.base.repo_id}
         confused = sql.confuses(self.pool.column_names, self._cut())
         return {
             "repo_id": cards.Markdown(self.model_id),
@@ -191,21 +181,19 @@ class QuizRelease:
             "loading": cards.fenced(self.loading(), "python"),
             "loading_rows": cards.fenced(self._loading_rows(), "python"),
             "renamed": cards.table(["topic", "folder"], renamed) if renamed else None,
-            "which": cards.table(*quiz_tables.arms(self.arms, self.choices, code)),
+            "which": cards.table(*topic_arms.table(self.arms, self.choices, code)),
             "grid": cards.Markdown(self._grid_caption()),
-            "arms": cards.table(*quiz_tables.means(told, self.columns_shown, code)),
+            "arms": cards.table(*tables.means(told, self.columns_shown, code)),
             "heldout": bool(config["heldout_questions"]),
             "retains": "retention" in compared,
             "pairs": "pairwise_win_rate" in compared,
             "pairwise_column": code(config["pairwise_column"]),
-            "comparisons": cards.table(
-                *quiz_tables.comparisons(told, self.best, code, lambda metric: metric not in finer)
-            ),
-            "finer": cards.table(*quiz_tables.comparisons(told, self.best, code, lambda metric: metric in finer))
+            "comparisons": cards.table(*tables.comparisons(told, self.best, code, lambda metric: metric not in finer)),
+            "finer": cards.table(*tables.comparisons(told, self.best, code, lambda metric: metric in finer))
             if finer
             else None,
-            "correlations": cards.table(*quiz_tables.correlations(told, code)),
-            "agreement": cards.table(*quiz_tables.agreement(told, code)) if told["agreement"] else None,
+            "correlations": cards.table(*tables.correlations(told, code)),
+            "agreement": cards.table(*tables.agreement(told, code)) if told["agreement"] else None,
             "questions": cards.table(["use", "questions"], [list(item) for item in told["quizzes"].items()]),
             "refused": cards.table(["topic", "why"], [list(item) for item in told["refused"].items()]),
             "refuses": bool(told["refused"]),
@@ -225,17 +213,17 @@ class QuizRelease:
             "why_licence": why_licence,
             "config": cards.fenced(yaml.safe_dump(without_paths(shown), sort_keys=False, allow_unicode=True), "yaml"),
             "versions": ", ".join(f"{name} {version}" for name, version in told["versions"].items()),
-            "differences": cards.Markdown("\n".join(f"- {one}" for one in self._differences())),
+            "differences": cards.differences(ours, self.paper),
         }
 
     def _left_out(self) -> tuple[list[str], list[list[Any]]]:
-        return quiz_tables.counted(("why a picture was left out", "pictures"), self.pool["left_out"][:])
+        return tables.counted(("why a picture was left out", "pictures"), self.pool["left_out"][:])
 
     def _topic_folders(self) -> dict[str, str]:
         return {choice.topic: folder.split("/")[0] for choice, folder in self.folders.items()}
 
     def _licences(self, row_ids: Iterable[str]) -> list[str | None]:
-        return quiz_credits.licences(self.pool, self.columns.licence, row_ids)
+        return attribution.licences(self.pool, self.columns.licence, row_ids)
 
     def _cut(self) -> Cut:
         kept = [choice for choice in self.choices if choice.arm.name == self.best and choice.seed == self.seed]
@@ -268,25 +256,6 @@ class QuizRelease:
         which = f"the first {len(topics)} of {every} topics" if len(topics) < every else "each topic"
         names = ", ".join(map(cards.code, arms))
         return f"A line for {which}; {names}; the same prompt and noise in a line; style {self.drawn[0]['style']}."
-
-    def _differences(self) -> list[str]:
-        config = self.results["config"]
-        ours = {"the judge": config["judge"]["model"], **{name: config[name] for name in PAPER if name in config}}
-        ours["base_model"] = self.base.repo_id
-        lines = [
-            f"{name}: {cards.code(str(value))} here, {cards.code(str(PAPER[name]))} in the paper"
-            for name, value in ours.items()
-            if str(value).lower() not in {str(PAPER[name]).lower(), *SAME.get(name, ())}
-        ]
-        return [
-            *lines,
-            "The paper states neither LoRA rank, alpha, layers nor captions, sampler steps or pictures a topic: those "
-            "in the settings above are ours",
-            "Questions that the judge answers without a picture are dropped; questions held out of the selection, "
-            "scorers that did not select, paired intervals and `retention` are additions, where the settings have them",
-            "The paper's topics and pictures are not published: its figures (54.99 % for the best 15, 46.74 % for "
-            "random ones, 35.37 % without a LoRA) were not reproduced, only its comparison on other pictures",
-        ]
 
 
 def choice_key(choice: Choice) -> tuple[str, str, int]:
