@@ -50,10 +50,10 @@ def score(output_dir: Path, result: Path) -> None:
 
 def start(ranks: int, output_dir: Path, result: Path) -> list[int]:
     """Forks that many ranks, a gloo group of their own when there are several; returns their process ids."""
-    port = _free_port()
+    port = free_port()
 
     def work(rank: int) -> None:
-        _be_rank(rank, ranks, port)
+        be_rank(rank, ranks, port)
         score(output_dir, result)
 
     return [fork(partial(work, rank)) for rank in range(ranks)]
@@ -85,7 +85,7 @@ def _own_lock() -> None:
         kinds += kind.__subclasses__()
 
 
-def _be_rank(rank: int, ranks: int, port: int) -> None:
+def be_rank(rank: int, ranks: int, port: int) -> None:
     from accelerate.state import AcceleratorState, PartialState
 
     AcceleratorState._reset_state(True)
@@ -163,7 +163,7 @@ def disturbed(folder: Path, ranks: list[int], longest: float, draw: random.Rando
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import killing
 import numpy as np
 import pytest
 import torch
@@ -30,6 +31,7 @@ from safetensors.numpy import load_file
 
 from tamis.config import ConfigError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = str(ROOT / "recipes" / "quiz_lora.tiny.yaml")
 # Every stage of the quickstart, each as short as it can be: what is learnt is the study's to show.
@@ -53,7 +55,7 @@ LEAN = [*QUIET, "--arms", "none", "top-3", "--pairwise", "null", "--unrelated_pr
 
 
 @pytest.fixture(scope="module")
-def small(main: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
+def small(main: Any, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
     folder = tmp_path_factory.mktemp("small")
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
@@ -236,7 +238,7 @@ def test_no_path_in_anything_published(small: tuple, hub: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def lean(main: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def lean(main: Any, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """Sixteen candidates of two topics, in one process, not pushed: what other ways to run are held against."""
     folder = tmp_path_factory.mktemp("lean")
     settings = [*candidates(folder / "set"), "--arms", "none", "random-3", "top-3"]
@@ -345,10 +347,10 @@ def test_where_it_may_not_publish_it_says_so_before_it_works(main: Any, hub: Any
     assert not (tmp_path / "out" / "journal").exists()
 
 
-def test_killed_in_any_act_it_goes_on_to_the_same(lean: tuple, tmp_path: Path) -> None:
+def test_killed_in_any_act_it_goes_on_to_the_same(lean: tuple, main: Any, tmp_path: Path) -> None:
     """kill -9 while it reads (quizzes are written), scores, trains, draws, and publishes; then to the end."""
     folder, settings = lean
-    out = tmp_path / "killed"
+    out, said = tmp_path / "killed", tmp_path / "said"
     moments = [
         lambda: any((out / "journal" / "quiz_writer").glob("*.arrow")),
         lambda: any((out / "journal" / "quiz").glob("*.arrow")),
@@ -356,16 +358,20 @@ def test_killed_in_any_act_it_goes_on_to_the_same(lean: tuple, tmp_path: Path) -
         lambda: any((out / "journal" / "image").glob("*.arrow")),
         lambda: any((out / "hub").rglob("*.parquet")),
     ]
-    command = [sys.executable, str(ROOT / "recipes" / "quiz_lora.py"), *settings, "--output_dir", str(out)]
+
+    def work() -> None:
+        killing.be_rank(0, 1, 0)
+        sys.stdout = sys.stderr = said.open("a")
+        main([*settings, "--output_dir", str(out)])
+
     for reached in moments:
-        child = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        while child.poll() is None and not reached():
-            time.sleep(0.01)
-        killed = child.poll() is None
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        assert killed, child.stderr.read().decode()[-2000:]
-    subprocess.run(command, env=os.environ, check=True, capture_output=True)
+        child = killing.fork(work)
+        while not reached():
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), said.read_text()[-2000:]
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)
+        assert killing.wait([child]) == [-signal.SIGKILL], said.read_text()[-2000:]
+    assert killing.wait([killing.fork(work)]) == [0], said.read_text()[-2000:]
     results = json.loads((out / "results.json").read_text())
     assert results["arms"] == json.loads((folder / "results.json").read_text())["arms"]
     reused = {stage["name"] for stage in results["stages"] if stage.get("chunks_reused")}

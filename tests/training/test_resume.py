@@ -36,10 +36,10 @@ def config(base: str | Path, **changed: Any) -> Any:
 
 def start(base: Path, output_dir: Path, ranks: int = 1) -> list[int]:
     """Forks that many ranks of one training; what they return goes to a file each."""
-    port = killing._free_port()
+    port = killing.free_port()
 
     def work(rank: int) -> None:
-        killing._be_rank(rank, ranks, port)
+        killing.be_rank(rank, ranks, port)
         run = Run(output_dir)
         made = train_diffusion_loras(subsets(), config(base), run, captions=captions(*NAMES))
         told = {name: [str(adapter.path), adapter.train_metrics] for name, adapter in made.items()}
