@@ -12,8 +12,9 @@ import pytest
 
 from tamis import scorers
 
-JUDGED = ("needs_picture", "pairwise", "quiz", "quiz_writer", "visual_gain")
-NAMES = ("clip", "duplicates", "embedding", "image_quality", "oracle", "relevance", *JUDGED)
+JUDGED = ("caption", "needs_picture", "pairwise", "prompt_writer", "quiz", "quiz_writer", "self_reward", "visual_gain")
+NAMES = ("clip", "detection", "duplicates", "embedding", "image_quality", "oracle", "relevance", "text_similarity")
+NAMES += JUDGED
 HEAVY = {"torch", "transformers", "datasets", "sentence_transformers", "skimage", "scipy", "pywt", "imagehash"}
 
 

@@ -114,13 +114,13 @@ class Clip:
                 scored[f"{self.name}_{head}"] = linear(images).tolist()
         return scored
 
-    def _towers(self) -> _Towers:
+    def _towers(self) -> Towers:
         pinned = tuple(pin(repo, "model", revision) for repo, revision in self.models)
         paths = (self.model, *self.heads.values())
-        return models.hold(("clip", paths, pinned), lambda: _Towers(paths, pinned))
+        return models.hold(("clip", paths, pinned), lambda: Towers(paths, pinned))
 
 
-def _similarities(images: torch.Tensor, texts: list[str | None], towers: _Towers) -> list[float | None]:
+def _similarities(images: torch.Tensor, texts: list[str | None], towers: Towers) -> list[float | None]:
     import torch
 
     # Captions repeat (class names, prompts): each is read once.
@@ -142,7 +142,7 @@ def _unit(vectors: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(vectors.float(), dim=-1)
 
 
-class _Towers:
+class Towers:
     """The model, its tokenizer and its heads, on the device."""
 
     def __init__(self, paths: tuple[str, ...], pinned: tuple[Source, ...]) -> None:

@@ -93,11 +93,15 @@ class Embedding:
         return encoder
 
     def _load(self) -> SentenceTransformer:
-        from sentence_transformers import SentenceTransformer
+        return sentence_transformer(self.model, self.revision)
 
-        return SentenceTransformer(
-            self.model,
-            revision=pin(self.model, "model", self.revision).revision,
-            device=str(models.device()),
-            model_kwargs={"dtype": models.dtype(), "use_safetensors": True},
-        )
+
+def sentence_transformer(model: str, revision: str | None) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(
+        model,
+        revision=pin(model, "model", revision).revision,
+        device=str(models.device()),
+        model_kwargs={"dtype": models.dtype(), "use_safetensors": True},
+    )
