@@ -62,6 +62,7 @@ class DiffusionLora:
     adam_weight_decay: Annotated[float, "of AdamW"] = 1e-2
     max_grad_norm: Annotated[float | None, "longest gradient of an adapter; null: not clipped"] = 1.0
     snr_gamma: Annotated[float | None, "min-SNR weighting of timesteps (5 is customary); null: none"] = None
+    dpo_beta: Annotated[float, "of adapters that learn from pairs: how fast a preference counts as learnt"] = 5000.0
     gradient_checkpointing: Annotated[bool, "compute twice what would not fit the memory"] = False
     adapters_at_once: Annotated[int, "adapters trained in one batch; memory of activations grows with it"] = 1
     checkpoint_seconds: Annotated[float, "work that a kill can cost"] = 300.0
@@ -85,6 +86,7 @@ class DiffusionLora:
             ("adam_weight_decay", 0),
             ("max_grad_norm", 1e-9),
             ("snr_gamma", 1e-9),
+            ("dpo_beta", 1e-9),
             ("adapters_at_once", 1),
             ("checkpoint_seconds", 0),
             ("sample_every", 1),
@@ -112,22 +114,26 @@ def train_diffusion_loras(
     image_column: str = "image",
     caption_column: str | None = None,
     captions: dict[str, str] | None = None,
+    worse_column: str | None = None,
     steps: dict[str, int] | None = None,
 ) -> dict[str, Adapter]:
     """Adapters by the names of the subsets, in run.output_dir/adapters/NAME; all of them on every rank.
 
-    A row's caption is its cell of caption_column, or its subset's in `captions`. `steps`: optimiser steps of some
+    A row's caption is its cell of caption_column, or its subset's in `captions`. With worse_column a row is a pair, and
+    its adapter learns to prefer the image to the one in that column (Diffusion-DPO). `steps`: optimiser steps of some
     adapters, instead of what epochs and images come to. run.seed decides every draw.
     """
     from tamis.training.checkpoints import begun
     from tamis.training.examples import Columns
     from tamis.training.stacks import Wanted, train_stacks
 
-    columns = Columns(image_column, caption_column, captions or {})
+    columns = Columns(image_column, caption_column, captions or {}, worse_column)
     refuse_names(subsets)
     columns.refuse_unfit(subsets)
     _refuse_steps(steps or {}, subsets)
     config.refuse_unfit_training()
+    if worse_column is not None and config.snr_gamma is not None:
+        raise ConfigError("snr_gamma: pairs are not weighted by timestep; set it to null for adapters of pairs")
     base = _pinned(config, run)
     keys = run.from_main(_keys(subsets, columns, config, run, steps or {}, base) if run.is_main else None)
     wanted = Wanted(subsets, columns, steps or {}, config, run, base, keys)

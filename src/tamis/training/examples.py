@@ -35,6 +35,11 @@ Made = TypeVar("Made")
 class Example:
     image: str  # a hash of its file
     caption: str
+    worse: str | None = None  # of a pair, the picture that was liked less
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return (self.image,) if self.worse is None else (self.image, self.worse)
 
 
 @dataclass
@@ -45,6 +50,7 @@ class Examples:
     left_out: dict[str, Counter[str]] = field(default_factory=dict)  # rows that cannot be learnt from, by reason
     latents: dict[str, Latents] = field(default_factory=dict)
     texts: dict[str, Text] = field(default_factory=dict)
+    of_pairs: bool = False  # each with a worse picture
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,17 @@ class Columns:
     image: str
     caption: str | None
     captions: dict[str, str]  # of whole subsets
+    worse: str | None = None  # of pairs: the picture that was liked less, of the same caption
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return (self.image,) if self.worse is None else (self.image, self.worse)
 
     def refuse_unfit(self, subsets: dict[str, Dataset]) -> None:
         for name, rows in subsets.items():
             if len(rows) == 0:
                 raise ConfigError(f"adapter {name!r}: its subset has no rows")
-            for column in filter(None, (self.image, self.caption)):
+            for column in filter(None, (*self.images, self.caption)):
                 if column not in rows.column_names:
                     raise ConfigError(
                         f"adapter {name!r}: column {column!r} is not in its subset; it has: "
@@ -67,29 +78,31 @@ class Columns:
                 raise ConfigError(f"adapter {name!r}: no caption; give it one, or a column of captions")
 
     def of(self, rows: Dataset) -> Dataset:
-        """These columns, the image as it is stored."""
+        """These columns, images as they are stored."""
         from datasets import Image
 
-        rows = rows.select_columns([column for column in (self.image, self.caption) if column is not None])
-        if isinstance(rows.features[self.image], Image):
-            rows = rows.cast_column(self.image, Image(decode=False))
+        rows = rows.select_columns([column for column in (*self.images, self.caption) if column is not None])
+        for column in self.images:
+            if isinstance(rows.features[column], Image):
+                rows = rows.cast_column(column, Image(decode=False))
         return rows.with_format(None)
 
 
 def read(subsets: dict[str, Dataset], columns: Columns) -> tuple[Examples, dict[str, Any]]:
-    """Rows with an image and a caption; and where each distinct image is to be found, as (subset, row)."""
-    examples, where = Examples(), {}
+    """Rows with an image and a caption; and where each distinct image is to be found, as (subset, row, column)."""
+    examples, where = Examples(of_pairs=columns.worse is not None), {}
     for name, rows in subsets.items():
         examples.rows[name], examples.left_out[name] = [], Counter()
         for position, row in enumerate(columns.of(rows)):
             try:
                 caption = text(row[columns.caption], longest=LONGEST_CAPTION) if columns.caption else None
-                digest = hashlib.sha256(image_bytes(row[columns.image])).hexdigest()
+                digests = [hashlib.sha256(image_bytes(row[column])).hexdigest() for column in columns.images]
             except Unscorable as reason:
                 examples.left_out[name][str(reason)] += 1
             else:
-                where.setdefault(digest, (name, position))
-                examples.rows[name].append(Example(digest, caption or columns.captions[name]))
+                for digest, column in zip(digests, columns.images, strict=True):
+                    where.setdefault(digest, (name, position, column))
+                examples.rows[name].append(Example(digests[0], caption or columns.captions[name], *digests[1:]))
     return examples, where
 
 
@@ -101,9 +114,9 @@ def encode(
     sources = {name: columns.of(rows) for name, rows in subsets.items()}
 
     def prepared(digest: str) -> tuple[str, Framed | str]:
-        name, position = where[digest]
+        name, position, column = where[digest]
         try:
-            image = decode_image(sources[name][position][columns.image])
+            image = decode_image(sources[name][position][column])
         except Unscorable as reason:
             return digest, str(reason)
         size = bucket_of(*image.size, resolution, model.bucket_step) if shapes else None
@@ -121,12 +134,21 @@ def encode(
     unreadable = {digest: found for digest, found in shared if isinstance(found, str)}
     examples.latents = {digest: found for digest, found in shared if not isinstance(found, str)}
     for name, rows in examples.rows.items():
-        examples.left_out[name].update(unreadable[row.image] for row in rows if row.image in unreadable)
-        examples.rows[name] = [row for row in rows if row.image not in unreadable]
+        faults = [_fault(row, unreadable, examples.latents) for row in rows]
+        examples.left_out[name].update(fault for fault in faults if fault is not None)
+        examples.rows[name] = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
         if not examples.rows[name]:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in examples.left_out[name].items())
             raise ConfigError(f"adapter {name!r}: none of its rows can be learnt from ({reasons})")
     return examples
+
+
+def _fault(row: Example, unreadable: dict[str, str], latents: dict[str, Latents]) -> str | None:
+    """Why a row cannot be learnt from."""
+    spoilt = next((unreadable[image] for image in row.images if image in unreadable), None)
+    if spoilt is None and len({latents[image].mean.shape for image in row.images}) > 1:
+        return "a pair of two shapes"
+    return spoilt
 
 
 @torch.no_grad()

@@ -70,6 +70,15 @@ def weights(schedule: DDPMScheduler, timesteps: torch.Tensor, gamma: float) -> t
     return torch.where(snr > 0, clipped / snr, 1.0)
 
 
+def preference(
+    better: torch.Tensor, worse: torch.Tensor, without: tuple[torch.Tensor, torch.Tensor], beta: float
+) -> torch.Tensor:
+    """Diffusion-DPO (arXiv 2311.12908), a loss each pair: by how much more than without the adapter the better
+    picture's noise is told than the worse one's. All are errors(); without: the better's and the worse's without it."""
+    gained = (worse - better) - (without[1] - without[0])
+    return -torch.nn.functional.logsigmoid(0.5 * beta * gained)
+
+
 def errors(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """The mean squared error of each sample, in float32."""
     return (predicted.float() - wanted.float()).square().flatten(1).mean(1)

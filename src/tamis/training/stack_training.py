@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tamis.training.objective import Draw, draws, errors, target, weights
+from tamis.training.objective import Draw, draws, errors, preference, target, weights
 from tamis.training.order import Order
 from tamis.training.stacked_lora import LoraStack, denoiser_targets, text_targets
 
@@ -166,15 +166,38 @@ class StackTraining:
     def _learn(self, samples: list[Sample]) -> None:
         """Adds these samples to the gradients and losses of their adapters."""
         device = self.model.device
-        known = [self.examples.latents[sample.example.image] for sample in samples]
+        share = torch.tensor([sample.share for sample in samples], device=device)
+        adapters = torch.tensor([sample.adapter for sample in samples], device=device)
+        if self.examples.of_pairs:
+            loss = self._preferences(samples) * share
+        else:
+            found, timesteps = self._errors(samples, [sample.example.image for sample in samples])
+            loss = found * share
+            if self.config.snr_gamma is not None:
+                loss = loss * weights(self.model.schedule, timesteps, self.config.snr_gamma)
+        self.stack.learn(loss.sum())
+        self.losses[self.step].index_add_(0, adapters, loss.detach())
+        self.samples_seen += len(samples)
+
+    def _preferences(self, samples: list[Sample]) -> torch.Tensor:
+        """The loss of each pair: both pictures under the same noise, in one forward pass, with and without adapters."""
+        twice = [sample for sample in samples for _ in sample.example.images]
+        images = [image for sample in samples for image in sample.example.images]
+        with torch.no_grad(), self.stack.taken_off():
+            without, _ = self._errors(twice, images)
+        found, _ = self._errors(twice, images)
+        better, worse = found.unflatten(0, (-1, 2)).unbind(1)
+        return preference(better, worse, without.unflatten(0, (-1, 2)).unbind(1), self.config.dpo_beta)
+
+    def _errors(self, samples: list[Sample], images: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """How wrong the model is about each image under its sample's chances; and at which timesteps."""
+        device, schedule = self.model.device, self.model.schedule
+        known = [self.examples.latents[image] for image in images]
         chance = torch.stack([sample.draw.of_latents for sample in samples])
         latents = torch.stack([one.mean for one in known]) + chance * torch.stack([one.deviation for one in known])
         latents, noise = latents.to(device), torch.stack([sample.draw.noise for sample in samples]).to(device)
         timesteps = torch.tensor([sample.draw.timestep for sample in samples], device=device)
-        share = torch.tensor([sample.share for sample in samples], device=device)
-        adapters = torch.tensor([sample.adapter for sample in samples], device=device)
-        self._seat(samples, adapters)
-        schedule = self.model.schedule
+        self._seat([sample.adapter for sample in samples])
         with self.model.mixed():
             predicted = self.model.predict(
                 schedule.add_noise(latents, noise, timesteps),
@@ -182,19 +205,12 @@ class StackTraining:
                 [self._text(sample.example.caption) for sample in samples],
                 [one.sizes for one in known],
             )
-        loss = errors(predicted, target(schedule, latents, noise, timesteps)) * share
-        if self.config.snr_gamma is not None:
-            loss = loss * weights(schedule, timesteps, self.config.snr_gamma)
-        self.stack.learn(loss.sum())
-        self.losses[self.step].index_add_(0, adapters, loss.detach())
-        self.samples_seen += len(samples)
+        return errors(predicted, target(schedule, latents, noise, timesteps)), timesteps
 
-    def _seat(self, samples: list[Sample], adapters: torch.Tensor) -> None:
-        each, over = divmod(len(samples), len(self.names))
-        even = not over and [sample.adapter for sample in samples] == [
-            place for place in range(len(self.names)) for _ in range(each)
-        ]
-        self.stack.seats.rows = None if even else adapters
+    def _seat(self, adapters: list[int]) -> None:
+        each, over = divmod(len(adapters), len(self.names))
+        even = not over and adapters == [place for place in range(len(self.names)) for _ in range(each)]
+        self.stack.seats.rows = None if even else torch.tensor(adapters, device=self.model.device)
 
     def _text(self, caption: str) -> Text:
         if not self.config.train_text_encoder:

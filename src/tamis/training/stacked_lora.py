@@ -43,6 +43,7 @@ class Seats:
     """Which adapter each sample of the present batch is of. None: all, in their order, equally many samples each."""
 
     rows: torch.Tensor | None = None
+    empty: bool = False  # no adapter at all: the frozen model alone
 
 
 class StackedLora(nn.Module):
@@ -60,6 +61,8 @@ class StackedLora(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         given = self.base(x)
+        if self.seats.empty:
+            return given
         rows = self.seats.rows
         if x.ndim == 4:  # a convolution of one pixel: (samples, channels, height, width)
             if rows is None and len(x) != len(self.down):
@@ -106,6 +109,15 @@ class LoraStack:
         finally:
             for target in self.targets:
                 setattr(target.parent, target.attribute, target.layer)
+
+    @contextmanager
+    def taken_off(self) -> Iterator[None]:
+        """Inside `with` the frozen model predicts, for every sample: what a preference is held against."""
+        self.seats.empty = True
+        try:
+            yield
+        finally:
+            self.seats.empty = False
 
     @contextmanager
     def only(self, adapter: int) -> Iterator[None]:
