@@ -84,12 +84,12 @@ class QuizLora(QuizSettings, DiffusionLora, RunConfig):
         DiffusionLora.__post_init__(self)
         for name in ("batch_size", "random_draws", "images_per_prompt", "eval_batch_size", "num_inference_steps"):
             self.refuse_below(name, 1)
-        from tamis import topic_arms
+        from tamis.topic_arms import FORMS
 
-        arms = topic_arms.expand(self.arms, self.random_draws)
-        if any(arm.weaker for arm in arms) and self.weaker_judge is None:
+        arms = FORMS.expand(self.arms, self.random_draws)
+        if any("weaker" in arm.marks for arm in arms) and self.weaker_judge is None:
             raise ConfigError("weaker_judge: needed for arms that end in .weaker")
-        if not any(arm.way == "top" and not arm.matched and not arm.weaker for arm in arms):
+        if not any(arm.way == "top" and not arm.marks for arm in arms):
             raise ConfigError(f"arms: {self.arms} has no arm for the claim to be about; give at least one plain top-K")
         if strangers := set(self.other_seeds_arms) - set(self.arms):
             raise ConfigError(f"other_seeds_arms: {', '.join(sorted(strangers))} is not among arms")
@@ -122,21 +122,24 @@ class QuizLora(QuizSettings, DiffusionLora, RunConfig):
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     config = parse(QuizLora, argv, description=__doc__)
-    from tamis import arms, candidates, drawings, dry_run, grading, hub, models, scorers, scoring, sources, topic_arms
+    from tamis import arm_names, arms, candidates, drawings, dry_run, grading, hub, models, scorers, scoring, topic_arms
     from tamis.quiz import making
     from tamis.quiz.dry_run import estimate
     from tamis.quiz.release import QuizRelease
     from tamis.rows import read_rows, refuse_non_images
     from tamis.run import Run
     from tamis.scoring import attach_scores
+    from tamis.sources import pin
     from tamis.training.diffusion_lora import train_diffusion_loras
 
     writer, blind, *takers = scorers.build(config.reading())
     graders = scorers.build(config.graders(), image_column="image")
     clip = scorers.build([{"scorer": "clip", "model": config.retention_model, **EMBEDDING}])
     referee = scorers.build(config.referee())
-    seeds = {config.seed: topic_arms.expand(config.arms, config.random_draws)}
-    seeds |= {seed: topic_arms.expand(config.other_seeds_arms, 1) for seed in config.other_seeds}  # a seed is a draw
+    seeds = {config.seed: topic_arms.FORMS.expand(config.arms, config.random_draws)}
+    seeds |= {
+        seed: topic_arms.FORMS.expand(config.other_seeds_arms, 1) for seed in config.other_seeds
+    }  # a seed is a draw
     drawing = config.drawing()
     run = Run(config.output_dir, recipe="quiz_lora", config=config, seed=config.seed, report_to=config.report_to)
 
@@ -199,7 +202,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # ---- 4. Train ----------------------------------------------------------------------------------------------------
     named = candidates.folder_names(found.names)
     folders = {choice: choice.folder(named[choice.topic], config.seed) for choice in choices}
-    longest = config.optimizer_steps(topic_arms.largest(seeds[config.seed]))
+    longest = config.optimizer_steps(arm_names.largest(seeds[config.seed]))
     adapters = train_diffusion_loras(
         {folder: choice.rows for choice, folder in folders.items()},
         config,
@@ -225,10 +228,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         others = drawings.with_retention(attach_scores(others, clip[0], run=run, batch_size=config.batch_size))
     contests = None
     if config.pairwise:
-        contests = drawings.pairs(drawn, topic_arms.contests(seeds[config.seed]), config.pairwise_column)
+        contests = drawings.pairs(drawn, arm_names.contests(seeds[config.seed]), config.pairwise_column)
         contests = attach_scores(contests, referee[0], run=run, batch_size=config.batch_size)
     models.release()
-    best = topic_arms.headline(seeds[config.seed])
+    best = arm_names.headline(seeds[config.seed])
     metrics = arms.numeric(drawn, [column for grader in graders for column in grader.columns])
     metrics = [metric for metric in metrics if not metric.endswith("quiz_score")]  # ranks within a topic, means nothing
     measured = grading.measure(
@@ -253,7 +256,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             dataset_id=config.hub_dataset_id or hub.unpushed_id(config.dataset, "quizzes"),
             model_id=config.hub_model_id or hub.unpushed_id(config.dataset, "loras"),
             source=source,
-            base=sources.pin(config.base_model, "model", config.base_revision),
+            base=pin(config.base_model, "model", config.base_revision),
             columns=columns,
             pool=pool,
             quizzes=quizzes,

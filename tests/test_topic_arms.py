@@ -1,4 +1,4 @@
-"""Arms within a topic: names, what each keeps, and which topics have too little to choose from."""
+"""Arms within a topic: what each keeps, and which topics have too little to choose from."""
 
 from __future__ import annotations
 
@@ -8,20 +8,7 @@ import pytest
 from datasets import Dataset
 
 from tamis.config import ConfigError
-from tamis.topic_arms import (
-    Arm,
-    Choice,
-    choose,
-    choose_all,
-    clusters,
-    contests,
-    expand,
-    headline,
-    largest,
-    parse,
-    trained_on,
-    union,
-)
+from tamis.topic_arms import FORMS, Choice, choose, choose_all, clusters, trained_on, union
 
 HOW: dict[str, Any] = {"by": "score", "weaker_by": "weaker", "answers": "answers", "most": 3, "seed": 0}
 ANSWERS = [{"id": "q1", "answer": "red"}, {"id": "q2", "answer": "ring"}]
@@ -38,56 +25,7 @@ SCORES = [0.1, 0.9, None, 0.5, 0.7, 0.3]
 
 
 def kept(name: str, made: Dataset, **how: Any) -> list[str]:
-    return choose(made, parse(name), **HOW | how)["row_id"][:]
-
-
-@pytest.mark.parametrize(
-    ("name", "arm"),
-    [
-        ("none", Arm("none", "none")),
-        ("top-15", Arm("top-15", "top", 15)),
-        ("random-3.2", Arm("random-3.2", "random", 3, 2)),
-        ("top-2.matched", Arm("top-2.matched", "top", 2, matched=True)),
-        ("full.weaker", Arm("full.weaker", "full", weaker=True)),
-        ("random-1.1.matched.weaker", Arm("random-1.1.matched.weaker", "random", 1, 1, True, True)),
-        ("top-spread", Arm("top-spread", "top-spread")),
-    ],
-)
-def test_names_are_read(name: str, arm: Arm) -> None:
-    assert parse(name) == arm
-
-
-@pytest.mark.parametrize(
-    "name", ["top", "top-0", "top-02", "top-5.1", "full.2", "none.matched", "top-5.weaker.matched", "Top-5", "top-5 "]
-)
-def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"arms: {name!r} is not accepted; expected none, full, top-K"):
-        parse(name)
-
-
-def test_random_arms_have_draws_that_are_pooled() -> None:
-    names = [arm.name for arm in expand(["none", "random-1", "random-1", "random-1.1", "random-1.matched"], 2)]
-    assert names == ["none", "random-1.1", "random-1.2", "random-1.1.matched", "random-1.2.matched"]
-    assert [parse(name).pooled for name in names] == ["none", "random-1", "random-1", *["random-1.matched"] * 2]
-    assert largest(expand(["none", "full"], 1)) == 0 and largest(expand(["top-2", "random-9", "top-spread"], 1)) == 9
-
-
-@pytest.mark.parametrize(
-    ("names", "best", "rivals"),
-    [
-        (
-            ["none", "top-2", "random-9", "bottom-9", "top-9", "top-30.matched"],
-            "top-9",
-            ["none", "random-9", "bottom-9"],
-        ),
-        (["none", "random-5"], "random-5", ["none"]),
-        (["none", "full"], "full", ["none"]),
-    ],
-)
-def test_the_claims_arm_meets_its_equals_in_number(names: list[str], best: str, rivals: list[str]) -> None:
-    arms = expand(names, 2)
-    assert headline(arms) == best
-    assert [pair for pair in contests(arms) if pair[1] != "full"] == [(best, rival) for rival in rivals]
+    return choose(made, FORMS.parse(name), **HOW | how)["row_id"][:]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +68,7 @@ def test_clustered_keeps_of_both_looks_by_their_share() -> None:
     made = rows(scores, answers=[*[ANSWERS] * 6, *[OTHERS] * 2, *[ANSWERS] * 8], cluster=["mine"] * 16)
     assert kept("top-4", made) == ["r0", "r1", "r2", "r3"]
     assert kept("clustered-4", made) == ["r0", "r1", "r2", "r6"]
-    chosen = choose(made, parse("clustered-4"), **HOW)
+    chosen = choose(made, FORMS.parse("clustered-4"), **HOW)
     assert chosen.column_names == made.column_names and set(chosen["cluster"]) == {"mine"}
     assert kept("clustered-12", made) == kept("top-12", made)  # the half is never less than K
 
@@ -144,7 +82,7 @@ def test_clusters_are_of_answers() -> None:
 
 
 def test_every_arm_of_every_seed_and_topic() -> None:
-    arms = {0: expand(["none", "random-2", "top-2"], 2), 7: expand(["top-2"], 2)}
+    arms = {0: FORMS.expand(["none", "random-2", "top-2"], 2), 7: FORMS.expand(["top-2"], 2)}
     by_topic = {"dax": rows(SCORES), "wug": rows([0.5, None, None]), "fep": rows([0.1, 0.2])}
     choices, refused = choose_all(by_topic, arms, by="score", weaker_by=None, answers="answers")
     assert refused == {"wug": "too few candidates: 1 can be scored, 2 are needed"}
@@ -164,7 +102,7 @@ def test_every_arm_of_every_seed_and_topic() -> None:
 
 def test_a_topic_that_the_weaker_judge_could_not_score_is_refused() -> None:
     made = {"dax": rows(SCORES, weaker=[0.5, None, None, None, None, None])}
-    arms = {0: expand(["top-2", "top-2.weaker"], 1)}
+    arms = {0: FORMS.expand(["top-2", "top-2.weaker"], 1)}
     _, refused = choose_all(made, arms, by="score", weaker_by="weaker", answers="answers")
     assert refused == {"dax": "too few candidates: 1 can be scored, 2 are needed"}
 
@@ -172,7 +110,7 @@ def test_a_topic_that_the_weaker_judge_could_not_score_is_refused() -> None:
 def test_what_the_other_judge_refused_is_in_no_mean() -> None:
     """A weaker judge may choose pictures that the first one refused: no number, and never NaN."""
     refused = [
-        Choice("dax", parse("top-1.weaker"), 0, rows([None])),
-        Choice("wug", parse("top-1.weaker"), 0, rows([0.5])),
+        Choice("dax", FORMS.parse("top-1.weaker"), 0, rows([None])),
+        Choice("wug", FORMS.parse("top-1.weaker"), 0, rows([0.5])),
     ]
     assert trained_on(refused, "score") == {"top-1.weaker": {"wug": 0.5}}

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tamis import arms
+from tamis.arm_names import pooled
 from tamis.columns import unit_vectors
 from tamis.config import ConfigError
 from tamis.generate import adapter_hash
 from tamis.seeds import seed_of
-from tamis.topic_arms import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ def pairs(drawn: Dataset, contests: list[tuple[str, str]], prompt_column: str) -
 
     at: dict[str, dict[tuple[Any, ...], int]] = defaultdict(dict)
     for row, (arm, *key) in enumerate(zip(drawn["arm"][:], *(drawn[name][:] for name in KEY), strict=True)):
-        at[parse(arm).pooled].setdefault(tuple(key), row)
+        at[pooled(arm)].setdefault(tuple(key), row)
     met = [(a, b, key) for a, b in contests for key in at[a] if key in at[b]]
     sides = {"first": [at[a][key] for a, _, key in met], "second": [at[b][key] for _, b, key in met]}
     told = drawn.select(sides["first"]).select_columns(["topic"]).flatten_indices()

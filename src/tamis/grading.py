@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamis.arm_names import pooled
 from tamis.columns import column_values
 from tamis.drawings import KEY
 from tamis.metrics import stats
-from tamis.topic_arms import parse
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,7 +27,7 @@ class Graded:
         """clusters: columns by which intervals are clustered, the topic first."""
         self.drawn, self.seed = drawn, seed
         self.groups = {column: drawn[column][:] for column in clusters}
-        self.arm = [parse(name).pooled for name in drawn["arm"][:]]
+        self.arm = [pooled(name) for name in drawn["arm"][:]]
         self.arms = sorted(dict.fromkeys(self.arm), key=lambda arm: arm != "none")  # first what needs no LoRA
         self.keys = list(zip(*(drawn[name][:] for name in KEY), strict=True))
         self._columns: dict[str, np.ndarray] = {}

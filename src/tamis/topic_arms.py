@@ -1,8 +1,14 @@
-"""Arms within a topic: which of its candidates a name such as top-15, random-15.2 or top-2.matched stands for."""
+"""Arms within a topic: which of its candidates a name such as top-15, random-15.2 or top-2.matched stands for.
+
+- top-K, bottom-K: highest and lowest scores. random-K.D: draw D. full: every candidate that may be chosen.
+- clustered-K: the better half of the candidates in two clusters by the answers they give, as a topic's that has no
+  single look (a bird's two plumages); each cluster's best, by its share.
+- top-spread: as many as score within one standard deviation of the best, at least two, at most the largest K.
+- .matched: trained for as many steps as the largest K takes. .weaker: as another, weaker judge scored them.
+"""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,82 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tamis import select
+from tamis.arm_names import Arm, Forms, largest
 from tamis.columns import column_values
-from tamis.config import ConfigError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-FORMS = "none, full, top-K, bottom-K, random-K, clustered-K, top-spread; .matched or .weaker behind it"
-_NAME = re.compile(
-    r"(?:(?P<plain>none|full|top-spread)|(?P<way>top|bottom|random|clustered)-(?P<k>[1-9]\d*))"
-    r"(?:\.(?P<draw>[1-9]\d*))?(?P<matched>\.matched)?(?P<weaker>\.weaker)?"
-)
+FORMS = Forms(("none", "full", "top-spread"), ("top", "bottom", "random", "clustered"), ("matched", "weaker"))
 FEWEST = 2  # images that top-spread keeps at least: of one a LoRA learns the picture
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A subset of each topic's candidates, and whether its LoRA is trained as long as the largest arm's.
-
-    - top-K, bottom-K: highest and lowest scores. random-K.D: draw D. full: every candidate that may be chosen.
-    - clustered-K: the better half of the candidates in two clusters by the answers they give, as a topic's that has no
-      single look (a bird's two plumages); each cluster's best, by its share.
-    - top-spread: as many as score within one standard deviation of the best, at least two, at most the largest K.
-    - .matched: trained for as many steps as the largest K takes, since k alone changes that too.
-    - .weaker: as another, weaker judge scored them.
-    """
-
-    name: str
-    way: str
-    k: int | None = None
-    draw: int | None = None
-    matched: bool = False
-    weaker: bool = False
-
-    @property
-    def pooled(self) -> str:
-        """The name under which its pictures are averaged: draws together."""
-        return self.name if self.draw is None else self.name.replace(f".{self.draw}", "", 1)
-
-
-def parse(name: str) -> Arm:
-    found = _NAME.fullmatch(name)
-    if found is None or (found["draw"] and found["way"] != "random") or (found["plain"] == "none" and name != "none"):
-        raise ConfigError(f"arms: {name!r} is not accepted; expected {FORMS}")
-    k = int(found["k"]) if found["k"] else None
-    draw = int(found["draw"]) if found["draw"] else None
-    return Arm(name, found["plain"] or found["way"], k, draw, bool(found["matched"]), bool(found["weaker"]))
-
-
-def expand(names: list[str], draws: int) -> list[Arm]:
-    """The arms of a list, random-K as so many draws; each once."""
-    arms = []
-    for arm in map(parse, dict.fromkeys(names)):
-        if arm.way == "random" and arm.draw is None:
-            head = f"random-{arm.k}"
-            arms += [parse(f"{head}.{number}{arm.name.removeprefix(head)}") for number in range(1, draws + 1)]
-        else:
-            arms.append(arm)
-    return list(dict.fromkeys(arms))
-
-
-def largest(arms: list[Arm]) -> int:
-    """The largest K: what a topic needs as usable candidates, and whose steps `.matched` arms take."""
-    return max((arm.k or 0 for arm in arms), default=0)
-
-
-def headline(arms: list[Arm]) -> str:
-    """The arm that the claim is about: the largest plain top-K."""
-    tops = [arm for arm in arms if arm.way == "top" and not arm.weaker and not arm.matched]
-    return max(tops, key=lambda arm: arm.k).name if tops else next(arm.pooled for arm in arms if arm.way != "none")
-
-
-def contests(arms: list[Arm]) -> list[tuple[str, str]]:
-    """Pairs of arms that a judge is to compare by eye: the headline against none and its equals in number."""
-    best = parse(headline(arms))
-    rivals = [arm.pooled for arm in arms if arm.way == "none" or (arm.k == best.k and arm.pooled != best.name)]
-    return [(best.name, rival) for rival in dict.fromkeys(rivals)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +79,7 @@ def table(
 
 
 def _meaning(arm: Arm) -> str:
-    by = "weaker_quiz_score" if arm.weaker else "quiz_score"
+    by = "weaker_quiz_score" if "weaker" in arm.marks else "quiz_score"
     which = {
         "none": "the base model, no LoRA",
         "full": "every candidate that has a score",
@@ -184,7 +122,7 @@ def choose_all(
 
 def choose(rows: Dataset, arm: Arm, *, by: str, weaker_by: str | None, answers: str, most: int, seed: int) -> Dataset:
     """The rows of one topic that the arm keeps; unscored rows are in none."""
-    by = weaker_by if arm.weaker else by
+    by = weaker_by if "weaker" in arm.marks else by
     if arm.way == "full":
         return rows.select(np.flatnonzero(~np.isnan(column_values(rows, by))))
     if arm.way == "random":

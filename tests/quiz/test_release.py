@@ -17,7 +17,7 @@ from datasets import Image as ImageColumn
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from tamis import arms, candidates, drawings, grading, scorers, topic_arms
+from tamis import arm_names, arms, candidates, drawings, grading, scorers, topic_arms
 from tamis.candidates import Columns
 from tamis.quiz import attribution
 from tamis.quiz.making import QuizSet
@@ -76,7 +76,9 @@ def release_of(
 ) -> QuizRelease:
     """As the recipe makes one, with pictures of a few pixels and scores by rule."""
     pool = pool or pool_of(topics)
-    seeds = {0: topic_arms.expand(list(listed), 1)} | dict.fromkeys(other_seeds, topic_arms.expand(["random-2"], 1))
+    seeds = {0: topic_arms.FORMS.expand(list(listed), 1)} | dict.fromkeys(
+        other_seeds, topic_arms.FORMS.expand(["random-2"], 1)
+    )
     by_topic = {name: pool.filter(lambda row, name=name: row["topic"] == name) for name in topics}
     choices, _ = topic_arms.choose_all(by_topic, seeds, by="quiz_score", weaker_by=None, answers="quiz_answers")
     named = candidates.folder_names(topics)
@@ -96,7 +98,7 @@ def release_of(
     metrics = ["quiz_accuracy", *(["heldout_quiz_accuracy"] if heldout else [])]
     features |= dict.fromkeys(("quiz_accuracy", "heldout_quiz_accuracy"), Value("float32"))
     drawn = Dataset.from_list(rows, features=Features(features | {"image": ImageColumn(decode=False)}))
-    best = topic_arms.headline(seeds[0])
+    best = arm_names.headline(seeds[0])
     measured = grading.measure(
         drawn,
         metrics,

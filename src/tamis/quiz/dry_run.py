@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tamis import models
+from tamis.arm_names import contests, largest
 from tamis.candidates import LEFT_OUT
 from tamis.dry_run import borrowed_folder, duration, peak_memory, size, size_of, timed
 from tamis.generate import Drawing
 from tamis.quiz.making import make_quizzes
-from tamis.topic_arms import contests, largest
 from tamis.training.diffusion_lora import DiffusionLora, train_diffusion_loras
 
 if TYPE_CHECKING:
+    from tamis.arm_names import Arm
     from tamis.candidates import Candidates
     from tamis.run import Run
-    from tamis.topic_arms import Arm
 
 PICTURES, STEPS, DRAWN = 16, 4, 2
 

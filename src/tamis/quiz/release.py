@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from datasets import Dataset
 
+    from tamis.arm_names import Arm
     from tamis.candidates import Columns
     from tamis.quiz.making import QuizSet
     from tamis.scoring import Scorer
     from tamis.sources import Source
-    from tamis.topic_arms import Arm, Choice
+    from tamis.topic_arms import Choice
 
 QUIZZES = ("quiz_", "heldout_quiz_")
 FINER = ("_confidence", "_gain")  # of a quiz: they say more finely what its accuracy says
