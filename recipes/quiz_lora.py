@@ -122,8 +122,8 @@ class QuizLora(QuizSettings, DiffusionLora, RunConfig):
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     config = parse(QuizLora, argv, description=__doc__)
-    from tamis import arm_names, arms, candidates, drawings, dry_run, grading, hub, models, scorers, scoring, topic_arms
-    from tamis.quiz import making
+    from tamis import arm_names, arms, candidates, drawings, dry_run, hub, models, scorers, scoring, topic_arms
+    from tamis.quiz import making, measuring
     from tamis.quiz.dry_run import estimate
     from tamis.quiz.release import QuizRelease
     from tamis.rows import read_rows, refuse_non_images
@@ -234,7 +234,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     best = arm_names.headline(seeds[config.seed])
     metrics = arms.numeric(drawn, [column for grader in graders for column in grader.columns])
     metrics = [metric for metric in metrics if not metric.endswith("quiz_score")]  # ranks within a topic, means nothing
-    measured = grading.measure(
+    measured = measuring.measure(
         drawn,
         metrics,
         best=best,

@@ -17,8 +17,6 @@ from tamis.metrics import stats
 if TYPE_CHECKING:
     from datasets import Dataset
 
-LEAST_POINTS = 3  # of a correlation: any two lie on a line
-
 
 class Graded:
     """Scores of drawn pictures by arm, draws of one kind together."""
@@ -59,16 +57,23 @@ class Graded:
 
     def compare(self, a: str, b: str, metric: str, *, clustered_by: str) -> dict[str, Any]:
         """Arm a against arm b on the same prompts and noise; draws of an arm are averaged first, where all have one."""
+        left, right, labels = self._met(a, b, metric, clustered_by)
+        found = stats.paired(left, right, groups=labels, seed=self.seed)
+        return {"a": a, "b": b, "metric": metric, "clustered_by": clustered_by, **asdict(found)}
+
+    def wins(self, a: str, b: str, metric: str, *, clustered_by: str) -> dict[str, Any]:
+        """P(a beats b) - 0.5 on the same prompt and noise, ties half; p is that of a sign test by cluster."""
+        left, right, labels = self._met(a, b, metric, clustered_by)
+        won = [None if x is None or y is None else (x > y) + 0.5 * (x == y) for x, y in zip(left, right, strict=True)]
+        found = stats.paired(won, [0.5] * len(won), groups=labels, seed=self.seed)
+        return {"a": a, "b": b, "metric": f"{metric}_win_rate", "clustered_by": clustered_by, **asdict(found)}
+
+    def _met(self, a: str, b: str, metric: str, clustered_by: str) -> tuple[list[Any], list[Any], list[Any]]:
+        """Values of both on the prompts and noise that both drew, and the cluster of each."""
         left, right = self._by_key(a, metric), self._by_key(b, metric)
         keys = [key for key in left if key in right]
         label = dict(zip(self.keys, self.groups[clustered_by], strict=True))
-        found = stats.paired(
-            _told([left[key] for key in keys]),
-            _told([right[key] for key in keys]),
-            groups=[label[key] for key in keys],
-            seed=self.seed,
-        )
-        return {"a": a, "b": b, "metric": metric, "clustered_by": clustered_by, **asdict(found)}
+        return _told([left[k] for k in keys]), _told([right[k] for k in keys]), [label[k] for k in keys]
 
     def by_topic(self, metric: str) -> dict[str, dict[str, float]]:
         """arm to topic to mean."""
@@ -114,31 +119,24 @@ def measure(
     metrics: Sequence[str],
     *,
     best: str,
-    trained_on: dict[str, dict[str, float]],
     clusters: Sequence[str],
-    second: str | None,
     unrelated: Dataset | None,
     contests: Dataset | None,
+    won: Sequence[str] = (),
     seed: int,
 ) -> dict[str, Any]:
-    """All that results.json tells of the arms.
+    """What results.json tells of arms that drew.
 
     arms: means, by style and by cluster too. comparisons: `best` against every other arm and every arm against none,
-    paired by prompt and noise, clustered by each of `clusters`. correlations: what an arm was trained on with what it
-    draws, over topics. agreement: the quiz's ranking with `second`'s.
+    paired by prompt and noise, clustered by each of `clusters`; of the metrics in `won` how often the first wins, too.
+    unrelated: pictures with retention. contests: pairs that a judge compared.
     """
     graded = Graded(drawn, clusters, seed)
-    outputs = graded.by_topic("quiz_accuracy")
     found = {
         "arms": graded.means(metrics, by=("style", *clusters[1:])),
-        "comparisons": _contrasts(graded, metrics, best),
-        "correlations": input_output(trained_on, outputs, seed=seed),
+        "comparisons": _contrasts(graded, metrics, won, best),
         "by_topic": {metric: graded.by_topic(metric) for metric in metrics},
-        "trained_on": trained_on,
-        "agreement": graded.agreement("quiz_accuracy", second) if second else [],
     }
-    for arm, spread in _spread_over_topics(outputs).items():
-        found["arms"][arm]["quiz_accuracy_topic_sd"] = spread
     if unrelated is not None:
         kept = Graded(unrelated, clusters, seed)
         for arm, means in kept.means(["retention"], by=()).items():
@@ -154,41 +152,17 @@ def measure(
     return found
 
 
-def _contrasts(graded: Graded, metrics: Sequence[str], best: str) -> list[dict[str, Any]]:
+def _contrasts(graded: Graded, metrics: Sequence[str], won: Sequence[str], best: str) -> list[dict[str, Any]]:
     others = [arm for arm in graded.arms if arm != best]
     pairs_of_arms = [(best, arm) for arm in others]
     pairs_of_arms += [(arm, "none") for arm in others if "none" in graded.arms and arm != "none"]
     return [
-        graded.compare(a, b, metric, clustered_by=clusters)
+        compare(a, b, metric, clustered_by=clusters)
         for a, b in pairs_of_arms
-        for metric in metrics
+        for compare, named in ((graded.compare, metrics), (graded.wins, won))
+        for metric in named
         for clusters in graded.groups
     ]
-
-
-def _spread_over_topics(by_topic: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """For each arm the standard deviation of its topics' means."""
-    found = {}
-    for arm, topics in by_topic.items():
-        deviation = float(np.std(list(topics.values()), ddof=1)) if len(topics) > 1 else None
-        found[arm] = {"value": deviation, "low": None, "high": None, "n": len(topics), "nulls": 0}
-    return found
-
-
-def input_output(
-    inputs: dict[str, dict[str, float]], outputs: dict[str, dict[str, float]], *, seed: int
-) -> dict[str, dict[str, Any]]:
-    """For each arm the correlation, over topics, of what it was trained on with what it draws; interval over topics.
-
-    None where fewer than three topics have both.
-    """
-    found = {}
-    for arm, known in inputs.items():
-        topics = [topic for topic in known if topic in outputs.get(arm, {})]
-        estimate = stats.pearson([known[t] for t in topics], [outputs[arm][t] for t in topics], seed=seed)
-        few = len(topics) < LEAST_POINTS
-        found[arm] = asdict(stats.Estimate(None, None, None, len(topics)) if few else estimate)
-    return found
 
 
 def win_rates(contests: Dataset, column: str, *, seed: int) -> list[dict[str, Any]]:

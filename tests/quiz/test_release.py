@@ -17,9 +17,9 @@ from datasets import Image as ImageColumn
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from tamis import arm_names, arms, candidates, drawings, grading, scorers, topic_arms
+from tamis import arm_names, arms, candidates, drawings, scorers, topic_arms
 from tamis.candidates import Columns
-from tamis.quiz import attribution
+from tamis.quiz import attribution, measuring
 from tamis.quiz.making import QuizSet
 from tamis.quiz.release import QuizRelease
 from tamis.quiz.settings import QuizSettings
@@ -99,7 +99,7 @@ def release_of(
     features |= dict.fromkeys(("quiz_accuracy", "heldout_quiz_accuracy"), Value("float32"))
     drawn = Dataset.from_list(rows, features=Features(features | {"image": ImageColumn(decode=False)}))
     best = arm_names.headline(seeds[0])
-    measured = grading.measure(
+    measured = measuring.measure(
         drawn,
         metrics,
         best=best,
