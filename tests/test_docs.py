@@ -191,3 +191,9 @@ def test_the_scorer_of_contributing_runs_as_it_stands(run, tmp_path: Path, monke
     scored = attach_scores(dataset, scorer, run=run)
     assert scored["red_eye_openness"][:] == [0.0, None] and scored["red_eye_error"][1] == "image: not an image"
     sys.modules.pop("tamis.scorers.red_eye", None)
+
+
+def test_every_folder_of_the_package_is_one() -> None:
+    """A folder without __init__.py works from a checkout and is missing from what pip installs."""
+    folders = {path.parent for path in (ROOT / "src" / "tamis").rglob("*.py")}
+    assert [str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").is_file()] == []

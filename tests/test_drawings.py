@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset, Image, List, Value
 from drawn_rows import ARMS, drawn, grid
 
-from tamis.drawings import nulls, pairs, to_draw, with_retention
+from tamis.drawings import nulls, pairs, to_draw, with_diversity, with_retention
 from tamis.generate import WEIGHTS, adapter_hash
 from tamis.quiz.questions import row_features
 
@@ -84,3 +84,19 @@ def test_pictures_that_could_not_be_drawn_are_counted() -> None:
     assert found == {"image": {"drawing: not finite": 1}, "quiz_accuracy": {"image: null": 1}}
     contests = Dataset.from_dict({"pairwise_win": [0.5, None], "pairwise_error": [None, "second: null"]})
     assert nulls(made, [], contests)["pairwise_win"] == {"second: null": 1}
+
+
+def test_diversity_is_how_far_a_picture_is_from_the_others_of_its_group() -> None:
+    rows = [
+        ("a", 0, [1.0, 0.0]),
+        ("a", 0, [0.0, 2.0]),
+        ("a", 0, [1.0, 0.0]),
+        ("a", 1, [1.0, 1.0]),  # alone
+        ("b", 0, [3.0, 4.0]),
+        ("b", 0, [3.0, 4.0]),
+        ("b", 0, None),
+    ]
+    made = Dataset.from_list([dict(zip(("arm", "seed", "clip_embedding"), row, strict=True)) for row in rows])
+    found = with_diversity(made, ["arm", "seed"])["diversity"][:]
+    assert found[:3] == pytest.approx([0.5, 1.0, 0.5]) and found[4:6] == pytest.approx([0.0, 0.0], abs=1e-6)
+    assert found[3] is found[6] is None

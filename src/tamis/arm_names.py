@@ -18,6 +18,7 @@ class Arm:
     k: int | None = None
     draw: int | None = None
     marks: frozenset[str] = frozenset()  # what stands behind the name: matched, ...
+    percent: bool = False  # k is a share of all rows
 
     @property
     def pooled(self) -> str:
@@ -41,10 +42,11 @@ class Forms:
     plain: tuple[str, ...]
     counted: tuple[str, ...]  # with -K behind them
     marks: tuple[str, ...]
+    shares: bool = False  # top-20pct too
 
     @property
     def told(self) -> str:
-        names = ", ".join([*self.plain, *(f"{way}-K" for way in self.counted)])
+        names = ", ".join([*self.plain, *(f"{way}-K" for way in self.counted), *(["top-Ppct"] if self.shares else [])])
         return f"{names}; {' or '.join(f'.{mark}' for mark in self.marks)} behind it"
 
     def parse(self, name: str) -> Arm:
@@ -52,7 +54,10 @@ class Forms:
         if found is None or (found["draw"] and found["way"] != "random") or (found["plain"] == "none" != name):
             raise ConfigError(f"arms: {name!r} is not accepted; expected {self.told}")
         k, draw = (int(found[part]) if found[part] else None for part in ("k", "draw"))
-        return Arm(name, found["plain"] or found["way"], k, draw, frozenset(filter(None, found["marks"].split("."))))
+        if found["pct"] and not (self.shares and found["way"] == "top" and k <= 100):
+            raise ConfigError(f"arms: {name!r} is not accepted; expected {self.told}")
+        marks = frozenset(filter(None, found["marks"].split(".")))
+        return Arm(name, found["plain"] or found["way"], k, draw, marks, bool(found["pct"]))
 
     def expand(self, names: list[str], draws: int) -> list[Arm]:
         """The arms of a list, random-K as so many draws; each once."""
@@ -70,18 +75,19 @@ class Forms:
         plain, counted = ("|".join(map(re.escape, ways)) for ways in (self.plain, self.counted))
         marks = "".join(rf"(?:\.{re.escape(mark)})?" for mark in self.marks)
         return re.compile(
-            rf"(?:(?P<plain>{plain})|(?P<way>{counted})-(?P<k>[1-9]\d*))(?:\.(?P<draw>[1-9]\d*))?(?P<marks>{marks})"
+            rf"(?:(?P<plain>{plain})|(?P<way>{counted})-(?P<k>[1-9]\d*)(?P<pct>pct)?)"
+            rf"(?:\.(?P<draw>[1-9]\d*))?(?P<marks>{marks})"
         )
 
 
 def largest(arms: list[Arm]) -> int:
     """The largest K: what a group needs as usable rows, and whose steps `.matched` arms take."""
-    return max((arm.k or 0 for arm in arms), default=0)
+    return max((arm.k or 0 for arm in arms if not arm.percent), default=0)
 
 
 def headline(arms: list[Arm]) -> str:
     """The arm that the claim is about: the largest plain top-K."""
-    tops = [arm for arm in arms if arm.way == "top" and not arm.marks]
+    tops = [arm for arm in arms if arm.way == "top" and not arm.marks and not arm.percent]
     return max(tops, key=lambda arm: arm.k).name if tops else next(arm.pooled for arm in arms if arm.way != "none")
 
 

@@ -101,6 +101,27 @@ def with_retention(drawn: Dataset, embedding: str = "clip_embedding") -> Dataset
     return drawn.add_column("retention", found, feature=Value("float32"))
 
 
+def with_diversity(drawn: Dataset, group: Sequence[str], embedding: str = "clip_embedding") -> Dataset:
+    """Pictures with `diversity`: the mean cosine distance to the others of their group (0: all the same, 2 at most).
+
+    None where a picture has no embedding, or no other of its group has. It falls where a model collapses.
+    """
+    from datasets import Value
+
+    vectors, usable = unit_vectors(drawn, embedding)
+    members: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for row, key in enumerate(zip(*(drawn[name][:] for name in group), strict=True)):
+        if usable[row]:
+            members[key].append(row)
+    found: list[float | None] = [None] * len(drawn)
+    for rows in members.values():
+        if len(rows) > 1:
+            others = vectors[rows].sum(axis=0) - vectors[rows]
+            for row, alike in zip(rows, (vectors[rows] * others).sum(axis=1) / (len(rows) - 1), strict=True):
+                found[row] = max(0.0, 1.0 - float(alike))
+    return drawn.add_column("diversity", found, feature=Value("float32"))
+
+
 def nulls(drawn: Dataset, metrics: Sequence[str], contests: Dataset | None) -> dict[str, dict[str, int]]:
     """By reason: pictures that could not be drawn (column image), drawn ones without a metric, pairs not judged."""
     found = {"image": dict(Counter(why for why in drawn["image_error"][:] if why is not None))}

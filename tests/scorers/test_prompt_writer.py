@@ -8,10 +8,10 @@ import pytest
 from datasets import Dataset
 from judge.api_server import completion, replaying
 
-from tamis.class_prompts import names, write_prompts
 from tamis.judge import Ask
 from tamis.scorers.prompt_writer import PromptWriter
 from tamis.scoring import attach_scores
+from tamis.self_reward.writing import names, write_prompts
 from tamis.tiny.world import SHAPES
 
 pytestmark = pytest.mark.usefixtures("one_thread")

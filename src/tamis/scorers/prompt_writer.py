@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import judge as judges
-from tamis.class_prompts import Written, write_prompts
 from tamis.prompts import source
+from tamis.self_reward.writing import Written, write_prompts
 from tamis.texts import text
 
 if TYPE_CHECKING:
