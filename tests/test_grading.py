@@ -97,7 +97,7 @@ def test_win_rates_are_of_every_pair_of_arms() -> None:
     rows = [("top-2", "none", "t0", 0.9), ("top-2", "none", "t1", 0.7), ("top-2", "none", "t2", 0.5)]
     rows += [("top-2", "none", "t3", None), ("full", "none", "t0", 0.2)]
     made = Dataset.from_list([dict(zip(("a", "b", "topic", "pairwise_win"), row, strict=True)) for row in rows])
-    first, second = win_rates(made, "pairwise_win", seed=0)
+    first, second = win_rates(made, "pairwise_win", clustered_by="topic", seed=0)
     assert (first["a"], first["b"], first["metric"], first["n"]) == ("top-2", "none", "pairwise_win_rate", 3)
     assert first["difference"] == pytest.approx(0.7 - 0.5) and first["p"] == pytest.approx(0.5)  # signs of 0.4, 0.2, 0
     assert second["difference"] == pytest.approx(-0.3) and second["low"] is None

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TEXTS, NUMBERS = ("arm", "style", "prompt", "adapter", "adapter_hash"), ("seed", "turn", "image_seed")
-KEY = ("topic", "style", "turn", "seed")  # what pictures of two arms have in common where they are compared
+
+
+def key(unit: str) -> tuple[str, ...]:
+    """Columns that pictures of two arms have in common where they are compared. unit: of what prompts are, a topic."""
+    return (unit, "style", "turn", "seed")
 
 
 def picture_features(known: dict[str, Any]) -> dict[str, Any]:
@@ -37,16 +41,18 @@ def to_draw(
     prompts: dict[str, dict[str, str]],
     turns: int,
     features: dict[str, Any],
+    *,
+    unit: str = "topic",
 ) -> Dataset:
     """A row a picture: what to draw, with which adapter, from which noise.
 
-    topics: what each row tells of its topic, questions included; features: the types of that. worn: (topic, arm, seed)
-    to the adapter's folder, None for the model alone. prompts: topic to {style: prompt}. The noise depends on topic,
-    style, turn and seed, never on the arm.
+    topics: what each row tells of its topic (column `unit`), questions included; features: the types of that. worn:
+    (topic, arm, seed) to the adapter's folder, None for the model alone. prompts: topic to {style: prompt}. The noise
+    depends on topic, style, turn and seed, never on the arm.
     """
     from datasets import Dataset, Features
 
-    known = {row["topic"]: row for row in topics}
+    known = {row[unit]: row for row in topics}
     rows = []
     for (topic, arm, seed), folder in worn.items():
         adapter = {"adapter": str(folder or ""), "adapter_hash": adapter_hash(folder) if folder else ""}
@@ -58,7 +64,7 @@ def to_draw(
     return Dataset.from_list(rows, features=Features(picture_features(features)))
 
 
-def pairs(drawn: Dataset, contests: list[tuple[str, str]], prompt_column: str) -> Dataset:
+def pairs(drawn: Dataset, contests: list[tuple[str, str]], prompt_column: str, *, unit: str = "topic") -> Dataset:
     """A row a contest of two arms over one prompt and noise: the pictures `first` and `second`, and the prompt.
 
     Of an arm with several draws the first one competes.
@@ -66,11 +72,11 @@ def pairs(drawn: Dataset, contests: list[tuple[str, str]], prompt_column: str) -
     from datasets import concatenate_datasets
 
     at: dict[str, dict[tuple[Any, ...], int]] = defaultdict(dict)
-    for row, (arm, *key) in enumerate(zip(drawn["arm"][:], *(drawn[name][:] for name in KEY), strict=True)):
-        at[pooled(arm)].setdefault(tuple(key), row)
-    met = [(a, b, key) for a, b in contests for key in at[a] if key in at[b]]
-    sides = {"first": [at[a][key] for a, _, key in met], "second": [at[b][key] for _, b, key in met]}
-    told = drawn.select(sides["first"]).select_columns(["topic"]).flatten_indices()
+    for row, (arm, *common) in enumerate(zip(drawn["arm"][:], *(drawn[name][:] for name in key(unit)), strict=True)):
+        at[pooled(arm)].setdefault(tuple(common), row)
+    met = [(a, b, common) for a, b in contests for common in at[a] if common in at[b]]
+    sides = {"first": [at[a][common] for a, _, common in met], "second": [at[b][common] for _, b, common in met]}
+    told = drawn.select(sides["first"]).select_columns([unit]).flatten_indices()
     prompts = drawn[prompt_column][:]
     added = {"prompt": [prompts[row] for row in sides["first"]], "a": [a for a, *_ in met], "b": [b for _, b, _ in met]}
     for name, values in added.items():

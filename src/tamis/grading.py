@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamis import drawings
 from tamis.arm_names import pooled
 from tamis.columns import column_values
-from tamis.drawings import KEY
 from tamis.metrics import stats
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ class Graded:
     """Scores of drawn pictures by arm, draws of one kind together."""
 
     def __init__(self, drawn: Dataset, clusters: Sequence[str], seed: int) -> None:
-        """clusters: columns by which intervals are clustered, the topic first."""
+        """clusters: columns by which intervals are clustered, first that of what the prompts are of: the topic."""
         self.drawn, self.seed = drawn, seed
         self.groups = {column: drawn[column][:] for column in clusters}
         self.arm = [pooled(name) for name in drawn["arm"][:]]
         self.arms = sorted(dict.fromkeys(self.arm), key=lambda arm: arm != "none")  # first what needs no LoRA
-        self.keys = list(zip(*(drawn[name][:] for name in KEY), strict=True))
+        self.keys = list(zip(*(drawn[name][:] for name in drawings.key(clusters[0])), strict=True))
         self._columns: dict[str, np.ndarray] = {}
 
     def values(self, metric: str) -> np.ndarray:
@@ -148,7 +148,7 @@ def measure(
             if arm not in (best, "none")
         ]
     if contests is not None:
-        found["comparisons"] += win_rates(contests, "pairwise_win", seed=seed)
+        found["comparisons"] += win_rates(contests, "pairwise_win", clustered_by=clusters[0], seed=seed)
     return found
 
 
@@ -165,9 +165,9 @@ def _contrasts(graded: Graded, metrics: Sequence[str], won: Sequence[str], best:
     ]
 
 
-def win_rates(contests: Dataset, column: str, *, seed: int) -> list[dict[str, Any]]:
-    """P(a beats b) - 0.5 for every pair of arms, ties half, clustered by topic."""
-    values, topics = column_values(contests, column), contests["topic"][:]
+def win_rates(contests: Dataset, column: str, *, clustered_by: str, seed: int) -> list[dict[str, Any]]:
+    """P(a beats b) - 0.5 for every pair of arms, ties half."""
+    values, topics = column_values(contests, column), contests[clustered_by][:]
     found = []
     names = list(zip(contests["a"][:], contests["b"][:], strict=True))
     for a, b in dict.fromkeys(names):
@@ -175,7 +175,7 @@ def win_rates(contests: Dataset, column: str, *, seed: int) -> list[dict[str, An
         wins = _told(values[rows])
         halves = [None if win is None else 0.5 for win in wins]
         result = stats.paired(wins, halves, groups=[topics[row] for row in rows], seed=seed)
-        found.append({"a": a, "b": b, "metric": "pairwise_win_rate", "clustered_by": "topic", **asdict(result)})
+        found.append({"a": a, "b": b, "metric": "pairwise_win_rate", "clustered_by": clustered_by, **asdict(result)})
     return found
 
 
