@@ -1,0 +1,112 @@
+"""The prompts of a run as rows: which a model is trained on, and which it never sees before it is graded by them."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from tamis.candidates import folder_names
+from tamis.config import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datasets import Dataset
+
+COLUMNS = ("prompt_id", "class", "prompt", "complexity", "use")
+COMPLEXITIES = ("plain", "complex")
+USES = ("train", "heldout")
+
+
+def of_written(
+    rows: Iterable[dict[str, Any]], name: str, *, class_column: str, heldout: int, seed: int
+) -> tuple[Dataset, dict[str, str]]:
+    """The prompts that a prompt_writer of this name wrote, a row each; and classes that cannot take part, with why.
+
+    `heldout` plain ones a class, drawn by seed, are held out, and all complex ones: what a model was never shown.
+    """
+    made, refused, known = [], {}, list(rows)
+    folders = folder_names([row[class_column] or "" for row in known])
+    for row in known:
+        label, plain = row[class_column], row[f"{name}_plain"]
+        if plain is None:
+            refused[str(label)] = row[f"{name}_error"]
+            continue
+        if len(plain) <= heldout:
+            refused[label] = f"{len(plain)} prompts written, {heldout} are to be held out"
+            continue
+        kept_back = set(random.Random(f"heldout {seed} {label}").sample(range(len(plain)), heldout))
+        for at, prompt in enumerate(plain):
+            told = {"class": label, "prompt": prompt, "complexity": "plain"}
+            made.append(told | {"prompt_id": f"{folders[label]}-{at:03d}", "use": USES[at in kept_back]})
+        for at, prompt in enumerate(row[f"{name}_complex"]):
+            told = {"class": label, "prompt": prompt, "complexity": "complex", "use": "heldout"}
+            made.append(told | {"prompt_id": f"{folders[label]}-complex-{at:03d}"})
+    if not made:
+        why = "; ".join(f"{label}: {reason}" for label, reason in refused.items())
+        raise ConfigError(f"no class has prompts ({why})")
+    return _table(made), refused
+
+
+def of_dataset(
+    splits: dict[str, Dataset],
+    *,
+    class_column: str,
+    prompt_column: str,
+    complexity_column: str | None,
+    classes: list[str] | None,
+) -> Dataset:
+    """The prompts of a dataset by use; complex ones are never trained on. row_id is their prompt_id.
+
+    A text that stands in both uses is an error: it would be graded on what was trained.
+    """
+    made = []
+    for use, rows in splits.items():
+        for row in rows.select_columns(
+            [name for name in dict.fromkeys(("row_id", class_column, prompt_column, complexity_column)) if name]
+        ):
+            complexity = row[complexity_column] if complexity_column else "plain"
+            if complexity not in COMPLEXITIES:
+                raise ConfigError(f"complexity_column: {complexity!r} is not accepted; expected plain or complex")
+            if classes is not None and row[class_column] not in classes or (use, complexity) == ("train", "complex"):
+                continue
+            told = {"prompt_id": row["row_id"], "class": row[class_column], "prompt": row[prompt_column]}
+            made.append(told | {"complexity": complexity, "use": use})
+    there = {row["class"] for row in made}
+    if strangers := [name for name in classes or () if name not in there]:
+        raise ConfigError(f"classes: {', '.join(map(repr, strangers))} is not in column {class_column!r}")
+    texts = {use: {row["prompt"] for row in made if row["use"] == use} for use in USES}
+    if shared := sorted(texts["train"] & texts["heldout"]):
+        raise ConfigError(f"{len(shared)} prompts are held out and trained on, {shared[0]!r} among them")
+    for use in USES:
+        if not texts[use]:
+            raise ConfigError(f"no prompt is left to be {'trained on' if use == 'train' else 'held out'}")
+    return _table(made)
+
+
+def _table(rows: list[dict[str, Any]]) -> Dataset:
+    from datasets import Dataset, Features, Value
+
+    taken = [row["prompt_id"] for row in rows]
+    if len(set(taken)) < len(taken):
+        raise ConfigError(f"prompt_id: {next(one for one in taken if taken.count(one) > 1)!r} is there twice")
+    return Dataset.from_list(rows, features=Features(dict.fromkeys(COLUMNS, Value("string"))))
+
+
+def too_long(prompts: Iterable[str], base_model: str, revision: str) -> tuple[int, int]:
+    """How many prompts are longer than the model's text encoders read, and how many tokens those read.
+
+    The shortest-sighted of them counts: what is beyond it is cut.
+    """
+    from pathlib import Path
+
+    from diffusers import DiffusionPipeline
+    from transformers import AutoTokenizer
+
+    where = {} if Path(base_model).is_dir() else {"revision": revision}
+    parts = DiffusionPipeline.load_config(base_model, **where)
+    names = [name for name in parts if name.startswith("tokenizer") and isinstance(parts[name], list | tuple)]
+    tokenizers = [AutoTokenizer.from_pretrained(base_model, subfolder=name, **where) for name in names]
+    most = min(tokenizer.model_max_length for tokenizer in tokenizers)
+    shortest = min(tokenizers, key=lambda tokenizer: tokenizer.model_max_length)
+    return sum(len(shortest(prompt)["input_ids"]) > most for prompt in prompts), most
