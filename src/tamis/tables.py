@@ -11,12 +11,12 @@ from tamis.metrics.stats import Comparison, Estimate
 Name = Callable[[str], str]  # how a name from the settings is shown
 Lines = list[list[Any]]
 ESTIMATE = ("value", "low", "high", "n", "nulls")
-BESIDE = ("retention", "quiz_accuracy_topic_sd")  # metrics that are no column of the drawn pictures
 
 
 def metrics_of(results: dict[str, Any], metrics: Sequence[str]) -> list[str]:
-    """The metrics and those beside them that were measured."""
-    return [*metrics, *(name for name in BESIDE if any(name in told for told in results["arms"].values()))]
+    """The metrics and those beside them that are no column of the drawn pictures; not their parts (METRIC@GROUP)."""
+    measured = dict.fromkeys(name for told in results["arms"].values() for name in told if "@" not in name)
+    return [*metrics, *(name for name in measured if name not in metrics)]
 
 
 def means(results: dict[str, Any], metrics: Sequence[str], name: Name) -> tuple[list[str], Lines]:
