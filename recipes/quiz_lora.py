@@ -23,8 +23,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from tamis.arm_settings import ArmSettings
 from tamis.config import ConfigError, RunConfig, parse, plain_errors
-from tamis.generate import Drawing
 from tamis.quiz.settings import QuizSettings
 from tamis.training.diffusion_lora import DiffusionLora
 
@@ -37,11 +37,10 @@ PAPER = {  # what it states; behind that, other names of the same
     "train_batch_size": (1,),
     "learning_rate": (1e-4,),
 }
-EMBEDDING = {"text_column": None, "embedding": True, "image_column": "image"}  # of CLIP, for retention
 
 
 @dataclass(kw_only=True)
-class QuizLora(QuizSettings, DiffusionLora, RunConfig):
+class QuizLora(QuizSettings, ArmSettings, DiffusionLora, RunConfig):
     output_dir: Annotated[str, "where journal, adapters, results.json, report.html and hub/ are written"] = (
         "outputs/quiz_lora"
     )
@@ -55,69 +54,27 @@ class QuizLora(QuizSettings, DiffusionLora, RunConfig):
     arms: Annotated[list[str], "what is trained and compared, see tamis.topic_arms"] = field(
         default_factory=lambda: ["none", "random-15", "top-15"]
     )
-    random_draws: Annotated[int, "draws of every random arm"] = 1
-    other_seeds: Annotated[list[int], "train and draw the arms of other_seeds_arms once more with each"] = field(
-        default_factory=list
-    )
-    other_seeds_arms: Annotated[list[str], "arms that the other seeds repeat"] = field(default_factory=list)
-
     styles: Annotated[list[Literal["photo", "illustration"]], "prompts that the arms draw"] = field(
         default_factory=lambda: ["photo", "illustration"]
     )
     images_per_prompt: Annotated[int, "pictures a topic, arm and style; their noise is the same in all arms"] = 5
-    num_inference_steps: Annotated[int, "steps of the sampler"] = 50
-    guidance_scale: Annotated[float, "how far from the unconditioned prediction"] = 7.5
-    eval_batch_size: Annotated[int, "pictures drawn at once"] = 4
     second_judge_column: Annotated[str | None, "the column of `grading` whose ranking is compared with the quiz's"] = (
         None
     )
-    pairwise: Annotated[dict[str, Any] | None, "pairs of arms: '{judge: {...}, ...}', settings of that scorer"] = None
-    pairwise_column: Annotated[str, "what both pictures of a pair are held against"] = "prompt"
-    unrelated_prompts: Annotated[list[str], "prompts of other things: what a LoRA left unharmed (retention)"] = field(
-        default_factory=list
-    )
-    retention_model: Annotated[str, "CLIP whose embeddings retention compares"] = "openai/clip-vit-large-patch14"
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
         QuizSettings.__post_init__(self)
         DiffusionLora.__post_init__(self)
-        for name in ("batch_size", "random_draws", "images_per_prompt", "eval_batch_size", "num_inference_steps"):
-            self.refuse_below(name, 1)
         from tamis.topic_arms import FORMS
 
-        arms = FORMS.expand(self.arms, self.random_draws)
-        if any("weaker" in arm.marks for arm in arms) and self.weaker_judge is None:
+        if any("weaker" in arm.marks for arm in self.by_seed(FORMS)[self.seed]) and self.weaker_judge is None:
             raise ConfigError("weaker_judge: needed for arms that end in .weaker")
-        if not any(arm.way == "top" and not arm.marks for arm in arms):
-            raise ConfigError(f"arms: {self.arms} has no arm for the claim to be about; give at least one plain top-K")
-        if strangers := set(self.other_seeds_arms) - set(self.arms):
-            raise ConfigError(f"other_seeds_arms: {', '.join(sorted(strangers))} is not among arms")
-        if bool(self.other_seeds) != bool(self.other_seeds_arms):
-            raise ConfigError("other_seeds and other_seeds_arms: one without the other says nothing; give both or none")
-        if len({self.seed, *self.other_seeds}) <= len(self.other_seeds):
-            raise ConfigError(f"other_seeds: {self.other_seeds} is not accepted; expected others than seed {self.seed}")
+        self.refuse_unfit_arms(FORMS)
+        for name in ("batch_size", "images_per_prompt"):
+            self.refuse_below(name, 1)
         if not self.styles:
             raise ConfigError("styles: none; expected photo, illustration or both")
-        for name in ("hub_model_id", "hub_dataset_id"):
-            if self.push_to_hub and getattr(self, name) is None:
-                raise ConfigError(f"{name}: needed with push_to_hub (OWNER/NAME)")
-
-    def drawing(self) -> Drawing:
-        return Drawing(
-            model=self.base_model,
-            revision=self.base_revision,
-            num_inference_steps=self.num_inference_steps,
-            guidance_scale=self.guidance_scale,
-            side=self.resolution,
-        )
-
-    @property
-    def paired_by(self) -> str | None:
-        return self.pairwise_column if self.pairwise else None
-
-    def referee(self) -> list[dict[str, Any]]:
-        return [{"scorer": "pairwise", "wording": self.wording, **self.pairwise}] if self.pairwise else []
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -133,13 +90,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from tamis.training.diffusion_lora import train_diffusion_loras
 
     writer, blind, *takers = scorers.build(config.reading())
-    graders = scorers.build(config.graders(), image_column="image")
-    clip = scorers.build([{"scorer": "clip", "model": config.retention_model, **EMBEDDING}])
+    graders = scorers.build([*config.graders(), *config.grading], image_column="image")
+    clip = scorers.build(config.onlooker(), image_column="image")
     referee = scorers.build(config.referee())
-    seeds = {config.seed: topic_arms.FORMS.expand(config.arms, config.random_draws)}
-    seeds |= {
-        seed: topic_arms.FORMS.expand(config.other_seeds_arms, 1) for seed in config.other_seeds
-    }  # a seed is a draw
+    seeds = config.by_seed(topic_arms.FORMS)
     drawing = config.drawing()
     run = Run(config.output_dir, recipe="quiz_lora", config=config, seed=config.seed, report_to=config.report_to)
 

@@ -45,9 +45,6 @@ class QuizSettings:
         "it cannot be told from the picture"
     )
     quiz_orders: Annotated[int, "orders of the options asked and averaged"] = 1
-    grading: Annotated[list[dict[str, Any] | str], "more scorers of what is drawn: FILE, or '{scorer: FILE, ...}'"] = (
-        field(default_factory=list)
-    )
 
     def __post_init__(self) -> None:
         for name, least in (("questions", 1), ("quiz_orders", 1), ("options", 2), ("heldout_questions", 0)):
@@ -86,11 +83,11 @@ class QuizSettings:
             scorers.append({"scorer": "quiz", "name": "weaker_quiz", "judge": self.weaker_judge, **taken})
         return scorers
 
-    def graders(self) -> list[dict[str, Any] | str]:
-        """Scorers of what is drawn: the quiz that selected, the questions that did not, and those of the YAML."""
+    def graders(self) -> list[dict[str, Any]]:
+        """Scorers of what is drawn: the quiz that selected, and the questions that did not."""
         quiz = {"scorer": "quiz", "judge": self.judge, "image_column": "image", **self._asked()}
         heldout = quiz | {"name": "heldout_quiz", "questions_column": "heldout_questions"}
-        return [quiz, *([heldout] if self.heldout_questions else []), *self.grading]
+        return [quiz, *([heldout] if self.heldout_questions else [])]
 
     def prompt(self, topic: str, style: str) -> str:
         from tamis.prompts import render
