@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from peft import LoraConfig
-from small_diffusion import SAME, SD2, rows, settings
+from small_diffusion import SAME, SD2, apart, rows, settings
 from torch import nn
 
 from tamis.training.diffusion_models import DiffusionModel, load
@@ -116,10 +116,14 @@ def test_three_steps_equal_those_of_diffusers(
             training._take_step()
             torch.testing.assert_close(training.losses[step, 0], loss.mean().detach(), rtol=1e-4, atol=1e-6)
             training.step += 1
+    # Of the whole adapter: where a gradient is nothing but rounding, Adam's first steps go as far one way or the other,
+    # and which way differs from processor to processor.
+    ours_all, theirs_all = {}, {}
     for target, down, up in training.stack.matrices(0):
         for mine, name in ((down, "lora_A"), (up, "lora_B")):
-            peer = layers[f"{target.path}.{name}.default.weight"].detach()
-            assert (mine - peer).norm() <= SAME * peer.norm()
+            layer = f"{target.path}.{name}.default.weight"
+            ours_all[layer], theirs_all[layer] = mine, layers[layer].detach()
+    assert apart(ours_all, theirs_all) < SAME
 
 
 def test_min_snr_weights_at_the_end_of_a_schedule_without_signal() -> None:
