@@ -23,7 +23,7 @@ def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     told = json.loads(RESULTS.read_text())
-    inputs, outputs = told["trained_on"], told["by_topic"]["quiz_accuracy"]
+    inputs, outputs = told["trained_on"], told["drew"]
     topics = sorted(inputs[BEST])
     drawn = np.random.default_rng(0).integers(0, len(topics), (DRAWS, len(topics)))
     pairs = {arm: [np.array([by[arm][one] for one in topics]) for by in (inputs, outputs)] for arm in (BEST, *OTHERS)}

@@ -51,9 +51,11 @@ class QuizLora(QuizSettings, ArmSettings, DiffusionLora, RunConfig):
     id_column: Annotated[str | None, "column whose values become row_id; none: SPLIT-INDEX"] = None
     batch_size: Annotated[int, "pictures a judge's call; halved by itself when memory runs out"] = 16
 
-    arms: Annotated[list[str], "what is trained and compared, see tamis.topic_arms"] = field(
-        default_factory=lambda: ["none", "random-15", "top-15"]
-    )
+    arms: Annotated[
+        list[str],
+        "what is trained and compared: none, full, top-K, bottom-K, random-K, clustered-K, top-spread; .matched: for "
+        "as many steps as the largest K; .weaker: as weaker_judge picks",
+    ] = field(default_factory=lambda: ["none", "random-15", "top-15"])
     styles: Annotated[list[Literal["photo", "illustration"]], "prompts that the arms draw"] = field(
         default_factory=lambda: ["photo", "illustration"]
     )
@@ -194,7 +196,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         best=best,
         unrelated=others,
         contests=contests,
-        trained_on=topic_arms.trained_on(choices, "quiz_accuracy"),
+        trained_on=topic_arms.trained_on(choices, "quiz_accuracy", seed=config.seed),
         clusters=["topic", *config.topic_columns[:1]],
         second=config.second_judge_column,
         seed=config.seed,

@@ -42,7 +42,7 @@ class RunConfig:
     output_dir: Annotated[str, "where journal, results.json, report.html and hub/ are written"]
     seed: Annotated[int, "decides random arms, ties and every other draw"] = 0
     limit: Annotated[int | None, "read the first N rows only"] = None
-    dry_run: Annotated[bool, "score 64 rows, print what the whole run would take, publish nothing"] = False
+    dry_run: Annotated[bool, "work on a few rows, print what the whole run would take, publish nothing"] = False
     push_to_hub: Annotated[bool, "publish; without it the same files land under output_dir/hub/"] = False
     hub_model_id: Annotated[str | None, "repo the adapters are published to"] = None
     hub_dataset_id: Annotated[str | None, "repo the scored pool and the subset are published to"] = None
@@ -254,16 +254,27 @@ def _parser(config_class: type, description: str | None) -> argparse.ArgumentPar
     defaults = {field.name: field for field in dataclasses.fields(config_class)}
     for name, hint in _hints(config_class).items():
         kind, text = _type_and_help(hint)
-        _add_argument(parser, name, kind, f"{text} ({_default(defaults[name])})".strip().replace("%", "%%"))
+        told = "; ".join([*_choices(kind), _default(defaults[name])])
+        _add_argument(parser, name, kind, f"{text} ({told})".strip().replace("%", "%%"))
     return parser
 
 
 def _default(field: dataclasses.Field) -> str:
+    """As it would be written in a YAML; `none` is the name of an arm."""
+    if field.default is True:
+        return f"default: true; --no_{field.name} turns it off"
     if field.default is not dataclasses.MISSING:
-        return f"default: {field.default}"
+        return f"default: {'null' if field.default is None else field.default}"
     if field.default_factory is not dataclasses.MISSING:
-        return f"default: {field.default_factory() or 'none'}"
+        return f"default: {field.default_factory() or 'empty'}"
     return "needed"
+
+
+def _choices(kind: Any) -> list[str]:
+    """The values of a Literal, itself or in a list or beside null."""
+    if typing.get_origin(kind) is Literal:
+        return [", ".join(map(str, typing.get_args(kind)))]
+    return [told for part in typing.get_args(kind) for told in _choices(part)]
 
 
 def _add_argument(parser: argparse.ArgumentParser, name: str, given: Any, text: str) -> None:

@@ -40,10 +40,12 @@ class Choice:
         return f"{topic}/{self.arm.name}" + ("" if self.seed == main_seed else f".seed-{self.seed}")
 
 
-def trained_on(choices: list[Choice], column: str) -> dict[str, dict[str, float]]:
-    """pooled arm to topic to the mean of a column over the rows it kept."""
+def trained_on(choices: list[Choice], column: str, *, seed: int) -> dict[str, dict[str, float]]:
+    """pooled arm to topic to the mean of a column over the rows that it kept with this seed."""
     means: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for choice in choices:
+        if choice.seed != seed:
+            continue
         values = column_values(choice.rows, column)
         if not np.isnan(values).all():  # what a weaker judge chose, the other may have refused
             means[choice.arm.pooled][choice.topic].append(float(np.nanmean(values)))

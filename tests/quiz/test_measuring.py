@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from drawn_rows import ARMS, drawn, grid
 
 from tamis.quiz.measuring import input_output, measure
@@ -58,3 +58,16 @@ def test_all_that_is_measured() -> None:
     assert found["correlations"]["top-2"]["value"] == pytest.approx(1.0)
     assert found["agreement"][0]["value"] == pytest.approx(-1.0, abs=0.01)  # ties that rounding breaks
     assert found["by_topic"]["quiz_accuracy"]["none"]["t3"] == pytest.approx(0.1 + 0.12 + 0.01)
+
+
+def test_correlations_are_of_the_main_seed_alone() -> None:
+    """An arm that other seeds repeat would have steadier means, and a higher correlation, for that alone."""
+    values = grid({"none": 0.1, "top-2": 0.5}, topics=4)
+    main = drawn(values)
+    again = drawn({key: 1 - value for key, value in values.items()}).remove_columns("seed").add_column("seed", [7] * 16)
+    trained_on = {"top-2": {f"t{at}": 0.1 * at for at in range(4)}}
+    told = {"trained_on": trained_on, "second": None, "best": "top-2", "unrelated": None, "contests": None}
+    both = concatenate_datasets([main, again.select_columns(main.column_names)])
+    found = measure(both, ["quiz_accuracy"], clusters=["topic"], seed=0, **told)
+    assert found["correlations"]["top-2"]["value"] == pytest.approx(1.0)
+    assert found["drew"]["top-2"]["t0"] == pytest.approx(0.51) and found["arms"]["top-2"]["quiz_accuracy"]["n"] == 16

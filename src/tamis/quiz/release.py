@@ -69,7 +69,7 @@ class QuizRelease:
             "pictures/grid.png": lora_pictures.grid(self.drawn, arms, topics, style=style, seed=self.seed),
             "pictures/arms.png": lora_pictures.arms_plot(told["arms"], self.columns_shown),
             "pictures/input_output.png": lora_pictures.input_output_plot(
-                told["trained_on"], told["by_topic"]["quiz_accuracy"], told["correlations"], list(told["correlations"])
+                told["trained_on"], told["drew"], told["correlations"], list(told["correlations"])
             ),
         }
 
