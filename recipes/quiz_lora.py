@@ -73,6 +73,7 @@ class QuizLora(QuizSettings, ArmSettings, DiffusionLora, RunConfig):
         if any("weaker" in arm.marks for arm in self.by_seed(FORMS)[self.seed]) and self.weaker_judge is None:
             raise ConfigError("weaker_judge: needed for arms that end in .weaker")
         self.refuse_unfit_arms(FORMS)
+        self.refuse_unnamed("hub_model_id", "hub_dataset_id")
         for name in ("batch_size", "images_per_prompt"):
             self.refuse_below(name, 1)
         if not self.styles:

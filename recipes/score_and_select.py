@@ -91,8 +91,7 @@ class ScoreAndSelect(RunConfig):
             raise ConfigError(f"per: goes with k or fraction, not with {given[0]}")
         if self.diverse and (given[0] != "k" or self.per):
             raise ConfigError("diverse: goes with k, and without per")
-        if self.push_to_hub and not self.hub_dataset_id:
-            raise ConfigError("hub_dataset_id: needed with push_to_hub (OWNER/NAME)")
+        self.refuse_unnamed("hub_dataset_id")
         if self.hub_dataset_id == self.dataset:
             raise ConfigError(f"hub_dataset_id: {self.dataset!r} is the source; the result needs an id of its own")
 

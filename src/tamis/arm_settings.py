@@ -46,9 +46,6 @@ class ArmSettings:
             raise ConfigError("other_seeds and other_seeds_arms: one without the other says nothing; give both or none")
         if len({self.seed, *self.other_seeds}) <= len(self.other_seeds):
             raise ConfigError(f"other_seeds: {self.other_seeds} is not accepted; expected others than seed {self.seed}")
-        for name in ("hub_model_id", "hub_dataset_id"):
-            if self.push_to_hub and getattr(self, name) is None:
-                raise ConfigError(f"{name}: needed with push_to_hub (OWNER/NAME)")
 
     def by_seed(self, forms: Forms) -> dict[int, list[Arm]]:
         """The arms that each seed trains and draws, the main seed first."""

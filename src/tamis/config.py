@@ -58,6 +58,12 @@ class RunConfig:
             if value is not None and (not HUB_ID.fullmatch(value) or ".." in value):
                 raise ConfigError(f"{name}: {value!r} is not accepted; expected OWNER/NAME")
 
+    def refuse_unnamed(self, *repos: str) -> None:
+        """Publishing needs the ids of these repos."""
+        for name in repos:
+            if self.push_to_hub and getattr(self, name) is None:
+                raise ConfigError(f"{name}: needed with push_to_hub (OWNER/NAME)")
+
     def refuse_below(self, name: str, least: float, most: float = math.inf) -> None:
         """Bounds of a number, where it is set; NaN is in none."""
         value = getattr(self, name)

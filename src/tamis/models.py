@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -34,6 +36,19 @@ def release() -> None:
 
     if torch.accelerator.is_available():
         torch.accelerator.empty_cache()
+
+
+def once(load: Callable[..., Model]) -> Callable[..., Model]:
+    """What it loads is kept, for small parts that rows are prepared with: threads that all want it at once, for their
+    first row, wait for the one that loads it."""
+    kept, loading = lru_cache(maxsize=8)(load), threading.Lock()
+
+    @wraps(load)
+    def loaded(*of: Hashable) -> Model:
+        with loading:
+            return kept(*of)
+
+    return loaded
 
 
 def device() -> torch.device:

@@ -7,12 +7,15 @@ from typing import Any
 from tamis.images import Unscorable
 
 
-def text(value: Any, *, longest: int) -> str:
-    """A cell as text a model can read, cut to `longest` characters: 1 MB of text would only be truncated later."""
+def text(value: Any, *, longest: int, what: str = "text") -> str:
+    """A cell as text a model can read, cut to `longest` characters: 1 MB of text would only be truncated later.
+
+    what: how a reason names it.
+    """
     if value is None:
-        raise Unscorable("text: null")
+        raise Unscorable(f"{what}: null")
     if not isinstance(value, str):
-        raise Unscorable(f"text: a {type(value).__name__}, not text")
+        raise Unscorable(f"{what}: a {type(value).__name__}, not text")
     if not value.strip():
-        raise Unscorable("text: empty")
+        raise Unscorable(f"{what}: empty")
     return value[:longest]

@@ -171,3 +171,29 @@ def save_sdxl(folder: Path) -> None:
         ),
         scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
     ).save_pretrained(folder)
+
+
+def peer_of(stack: Any, unet: Any, config: DiffusionLora) -> tuple[dict[str, torch.nn.Parameter], Any]:
+    """PEFT's own adapter on this model, begun as the stack's first one: its layers, and their AdamW."""
+    from peft import LoraConfig
+
+    unet.add_adapter(LoraConfig(r=4, lora_alpha=3.0, target_modules=["to_k", "to_q", "to_v", "to_out.0"]))
+    layers = dict(unet.named_parameters())
+    for target, down, _ in stack.matrices(0):
+        layers[f"{target.path}.lora_A.default.weight"].data.copy_(down)
+    trainable = [parameter for parameter in layers.values() if parameter.requires_grad]
+    return layers, torch.optim.AdamW(trainable, lr=config.learning_rate, weight_decay=config.adam_weight_decay)
+
+
+def apart_from_peer(stack: Any, layers: dict[str, torch.nn.Parameter]) -> float:
+    """How far the stack's first adapter is from PEFT's, as apart() tells it.
+
+    Of the whole adapter: where a gradient is nothing but rounding, Adam's first steps go as far one way or the other,
+    and which way differs from processor to processor.
+    """
+    mine, theirs = {}, {}
+    for target, down, up in stack.matrices(0):
+        for own, name in ((down, "lora_A"), (up, "lora_B")):
+            layer = f"{target.path}.{name}.default.weight"
+            mine[layer], theirs[layer] = own, layers[layer].detach()
+    return apart(mine, theirs)

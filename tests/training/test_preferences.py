@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset, Image
-from peft import LoraConfig
-from small_diffusion import SAME, SD2, apart, captions, picture, rows, settings, weights
+from small_diffusion import SAME, SD2, apart, apart_from_peer, captions, peer_of, picture, rows, settings, weights
 from torch.nn import functional as F
 
 from tamis.config import ConfigError
@@ -39,12 +38,7 @@ def test_three_steps_equal_those_of_peft_with_its_adapter_off_for_reference(run:
     training = StackTraining(["a"], 3, model=ours, examples=examples, config=config, seed=0, say=print)
 
     unet, schedule = theirs.unet, theirs.schedule
-    unet.add_adapter(LoraConfig(r=4, lora_alpha=3.0, target_modules=["to_k", "to_q", "to_v", "to_out.0"]))
-    layers = dict(unet.named_parameters())
-    for target, down, _ in training.stack.matrices(0):
-        layers[f"{target.path}.lora_A.default.weight"].data.copy_(down)
-    trainable = [parameter for parameter in layers.values() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, lr=config.learning_rate, weight_decay=config.adam_weight_decay)
+    layers, optimizer = peer_of(training.stack, unet, config)
 
     def told(images: list[str], step: int, captions: list[str]) -> torch.Tensor:
         """The squared error about each image, under the same chances whichever of the pair it is."""
@@ -76,12 +70,7 @@ def test_three_steps_equal_those_of_peft_with_its_adapter_off_for_reference(run:
             torch.testing.assert_close(training.losses[step, 0], loss.detach(), rtol=1e-3, atol=1e-5)
             training.step += 1
     assert training.losses[0, 0] == pytest.approx(math.log(2), abs=1e-5)  # B is zero: nothing is preferred yet
-    ours_all, theirs_all = {}, {}
-    for target, down, up in training.stack.matrices(0):
-        for mine, name in ((down, "lora_A"), (up, "lora_B")):
-            layer = f"{target.path}.{name}.default.weight"
-            ours_all[layer], theirs_all[layer] = mine, layers[layer].detach()
-    assert apart(ours_all, theirs_all) < SAME
+    assert apart_from_peer(training.stack, layers) < SAME
 
 
 def test_a_stack_of_pairs_is_its_adapters_trained_one_by_one(train: Train, sd1: Path) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from peft import LoraConfig
-from small_diffusion import SAME, SD2, apart, rows, settings
+from small_diffusion import SAME, SD2, apart_from_peer, peer_of, rows, settings
 from torch import nn
 
 from tamis.training.diffusion_models import DiffusionModel, load
@@ -85,12 +84,7 @@ def test_three_steps_equal_those_of_diffusers(
     training = StackTraining(["a"], 3, model=ours, examples=examples, config=config, seed=0, say=print)
 
     unet, schedule = theirs.unet, theirs.schedule
-    unet.add_adapter(LoraConfig(r=4, lora_alpha=3.0, target_modules=["to_k", "to_q", "to_v", "to_out.0"]))
-    layers = dict(unet.named_parameters())
-    for target, down, _ in training.stack.matrices(0):
-        layers[f"{target.path}.lora_A.default.weight"].data.copy_(down)
-    trainable = [parameter for parameter in layers.values() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, lr=config.learning_rate, weight_decay=config.adam_weight_decay)
+    layers, optimizer = peer_of(training.stack, unet, config)
 
     with training.stack.worn():
         for step in range(3):
@@ -116,14 +110,7 @@ def test_three_steps_equal_those_of_diffusers(
             training._take_step()
             torch.testing.assert_close(training.losses[step, 0], loss.mean().detach(), rtol=1e-4, atol=1e-6)
             training.step += 1
-    # Of the whole adapter: where a gradient is nothing but rounding, Adam's first steps go as far one way or the other,
-    # and which way differs from processor to processor.
-    ours_all, theirs_all = {}, {}
-    for target, down, up in training.stack.matrices(0):
-        for mine, name in ((down, "lora_A"), (up, "lora_B")):
-            layer = f"{target.path}.{name}.default.weight"
-            ours_all[layer], theirs_all[layer] = mine, layers[layer].detach()
-    assert apart(ours_all, theirs_all) < SAME
+    assert apart_from_peer(training.stack, layers) < SAME
 
 
 def test_min_snr_weights_at_the_end_of_a_schedule_without_signal() -> None:

@@ -21,11 +21,13 @@ def measure(
     drawn: Dataset,
     metrics: Sequence[str],
     *,
+    best: str,
     trained_on: dict[str, dict[str, float]],
-    second: str | None,
     clusters: Sequence[str],
+    second: str | None,
+    unrelated: Dataset | None,
+    contests: Dataset | None,
     seed: int,
-    **told: Any,
 ) -> dict[str, Any]:
     """All that grading.measure() finds, and:
 
@@ -33,7 +35,9 @@ def measure(
     that other seeds repeat the mean is less noisy, and its correlation higher for that. quiz_accuracy_topic_sd: how
     much topics differ. agreement: the quiz's ranking with `second`'s.
     """
-    found = grading.measure(drawn, metrics, clusters=clusters, seed=seed, **told)
+    found = grading.measure(
+        drawn, metrics, best=best, clusters=clusters, unrelated=unrelated, contests=contests, seed=seed
+    )
     for arm, spread in _spread_over_topics(found["by_topic"]["quiz_accuracy"]).items():
         found["arms"][arm]["quiz_accuracy_topic_sd"] = spread
     graded = grading.Graded(drawn, clusters, seed)

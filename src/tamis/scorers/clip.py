@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -252,16 +250,8 @@ def _scaled(size: tuple[int, int], shortest_edge: int) -> tuple[int, int]:
     return (shortest_edge, longer) if size[0] <= size[1] else (longer, shortest_edge)
 
 
-_loading = threading.Lock()
-
-
+@models.once
 def _framing(path: str, revision: str) -> _Framing:
-    with _loading:  # all threads want it at once, for their first row
-        return _read_framing(path, revision)
-
-
-@lru_cache(maxsize=8)
-def _read_framing(path: str, revision: str) -> _Framing:
     from transformers import AutoImageProcessor
 
     processor = AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil")

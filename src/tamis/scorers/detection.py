@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
@@ -25,7 +24,7 @@ class Detection:
     """Columns about the surest box for the row's class; higher is better:
 
     - NAME_confidence (float32, 0..1): what the detector gives that box. Not calibrated, and of another scale in each
-      model: OWLv2 is sure at 0.3, Grounding DINO at 0.5.
+      model.
     - NAME_found (float32): 1 where that is at least `threshold`, else 0: its mean is the detection rate.
     - NAME_box (list of 4 float32): left, top, right, bottom as shares of width and height.
 
@@ -151,14 +150,6 @@ class _Reader:
         )
 
 
-_loading = threading.Lock()
-
-
+@models.once
 def _reader(path: str, revision: str) -> _Reader:
-    with _loading:  # all threads want it at once, for their first row
-        return _read(path, revision)
-
-
-@lru_cache(maxsize=4)
-def _read(path: str, revision: str) -> _Reader:
     return _Reader(path, revision)

@@ -79,9 +79,12 @@ class Oracle:
 
         from tamis.tiny.oracle import agreement, read
 
-        asked = {attribute: _value(row[column], column) for attribute, column in self.asks.items()}
+        asked = {
+            attribute: text(row[column], longest=100, what=column).strip() for attribute, column in self.asks.items()
+        }
         if self.description_column:
-            asked = _described(_value(row[self.description_column], self.description_column, longest=2000))
+            told = text(row[self.description_column], longest=2000, what=self.description_column)
+            asked = _described(told)
         image = decode_image(row[self.image_column])
         if image.size != (SIDE, SIDE):
             smaller = min(image.size) > SIDE
@@ -95,13 +98,6 @@ class Oracle:
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         return {f"{self.name}_{read}": values for read, values in batch.items()}
-
-
-def _value(value: Any, column: str, longest: int = 100) -> str:
-    try:
-        return text(value, longest=longest).strip()
-    except Unscorable as reason:
-        raise Unscorable(f"{column}: {str(reason).removeprefix('text: ')}") from reason
 
 
 def _described(told: str) -> dict[str, str]:

@@ -72,16 +72,28 @@ class PromptWriter:
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         classes = list(dict.fromkeys(batch["class"]))
-        plain = self._written(classes, count=self.plain, complex=False, known={})
+        plain = self._written(classes, self.plain, known={}, involved=False)
         had = {name: plain[name].prompts for name in classes}
-        involved = self._written(classes, count=self.complex, complex=True, known=had)
+        involved = self._written(classes, self.complex, known=had, involved=True)
         rows = [self._row(plain[name], involved[name]) for name in batch["class"]]
         return {column: [row.get(column) for row in rows] for column in [*self.columns, f"{self.name}_error"]}
 
-    def _written(self, classes: list[str], **asked: Any) -> dict[str, Written]:
-        settings = {"at_once": self.at_once, "turns": self.turns, "wording": self.wording}
-        settings |= {"temperature": self.temperature, "seed": self.seed}
-        return write_prompts(self.judge, classes, max_new_tokens=self.max_new_tokens, **settings, **asked)
+    def _written(
+        self, classes: list[str], count: int, *, known: dict[str, list[str]], involved: bool
+    ) -> dict[str, Written]:
+        return write_prompts(
+            self.judge,
+            classes,
+            count=count,
+            complex=involved,
+            known=known,
+            at_once=self.at_once,
+            turns=self.turns,
+            wording=self.wording,
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
+            seed=self.seed,
+        )
 
     def _row(self, plain: Written, involved: Written) -> dict[str, Any]:
         left_out = plain.left_out + involved.left_out

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import judge as judges
-from tamis.images import Unscorable
 from tamis.prompts import source
 from tamis.quiz.questions import Topic, row_features, write_quizzes
 from tamis.texts import text
@@ -67,10 +66,7 @@ class QuizWriter:
         return self.article_column
 
     def prepare(self, row: dict[str, Any]) -> dict[str, Any]:
-        try:
-            article = text(row[self.article_column], longest=self.longest_article)
-        except Unscorable as reason:
-            raise Unscorable(str(reason).replace("text", "article", 1)) from reason
+        article = text(row[self.article_column], longest=self.longest_article, what="article")
         others = (row[self.lookalikes_column] if self.lookalikes_column else None) or []
         lookalikes = {one["topic"]: one["article"][: self.longest_article] for one in others if one["article"]}
         return {"topic": Topic(row[self.topic_column], article, lookalikes)}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from tamis import models
-from tamis.images import Unscorable
 from tamis.scorers.clip import FAMILIES, Towers
 from tamis.scorers.embedding import sentence_transformer
 from tamis.scorers.relevance import as_data
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class TextSimilarity:
     """Column NAME_cosine (float32, -1..1; higher is better): 1 is the same meaning as the model sees it. What counts as
-    alike is the model's: MiniLM spreads texts over -0.1 to 1, CLIP's text tower over 0.5 to 1.
+    alike is the model's: some give any two texts a high cosine.
 
     Models are any SentenceTransformer, or a CLIP or SigLIP, whose text tower reads 77 or 64 tokens.
     None where one of the texts is null or empty.
@@ -58,13 +57,8 @@ class TextSimilarity:
         return self.text_column
 
     def prepare(self, row: dict[str, Any]) -> dict[str, Any]:
-        read = {}
-        for name, column in (("one", self.text_column), ("other", self.other_column)):
-            try:
-                read[name] = text(row[column], longest=self.longest_text)
-            except Unscorable as reason:
-                raise Unscorable(str(reason).replace("text", column, 1)) from reason
-        return read
+        columns = {"one": self.text_column, "other": self.other_column}
+        return {name: text(row[column], longest=self.longest_text, what=column) for name, column in columns.items()}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         source = pin(self.model, "model", self.revision)

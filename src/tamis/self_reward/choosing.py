@@ -44,7 +44,7 @@ def with_rank(pool: Dataset, *, reward: str, confidence: str, least: float) -> D
 
 
 def dropped(pool: Dataset) -> dict[str, list[str]]:
-    """Prompts none of whose pictures passes, by reason; those that all arms do without are the first."""
+    """Prompts without a picture to choose, by reason: nothing was drawn, which no arm has, or nothing passes."""
     drawn = np.asarray([error is None for error in pool["image_error"][:]])
     ranks, found = column_values(pool, RANK), {"no picture could be drawn": [], "no picture passes": []}
     prompts = np.asarray(pool[PROMPT][:])

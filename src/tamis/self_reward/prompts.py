@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis.candidates import folder_names
@@ -38,7 +39,8 @@ def of_written(
         kept_back = set(random.Random(f"heldout {seed} {label}").sample(range(len(plain)), heldout))
         for at, prompt in enumerate(plain):
             told = {"class": label, "prompt": prompt, "complexity": "plain"}
-            made.append(told | {"prompt_id": f"{folders[label]}-{at:03d}", "use": USES[at in kept_back]})
+            use = "heldout" if at in kept_back else "train"
+            made.append(told | {"prompt_id": f"{folders[label]}-{at:03d}", "use": use})
         for at, prompt in enumerate(row[f"{name}_complex"]):
             told = {"class": label, "prompt": prompt, "complexity": "complex", "use": "heldout"}
             made.append(told | {"prompt_id": f"{folders[label]}-complex-{at:03d}"})
@@ -98,8 +100,6 @@ def too_long(prompts: Iterable[str], base_model: str, revision: str) -> tuple[in
 
     The shortest-sighted of them counts: what is beyond it is cut.
     """
-    from pathlib import Path
-
     from diffusers import DiffusionPipeline
     from transformers import AutoTokenizer
 

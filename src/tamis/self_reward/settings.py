@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 from tamis.config import ConfigError
 
 REWARDS = {"corrected": "self_reward_score", "faithful": "self_reward_points"}
-CAPTION = "caption_similarity_cosine"
 
 
 @dataclass(kw_only=True)
 class SelfRewardSettings:
-    """A recipe's flat config inherits them."""
+    """A recipe's flat config inherits them, beside RunConfig."""
 
     dataset: Annotated[str | None, "prompts by class, Hub id or local folder; null: the writer writes them"] = None
     dataset_config: Annotated[str | None, "config of that dataset"] = None
@@ -70,7 +69,7 @@ class SelfRewardSettings:
         if self.writer is None:
             return []
         counts = {"plain": self.prompts_per_class + self.heldout_prompts, "complex": self.complex_prompts}
-        told = {"at_once": self.prompts_at_once, "wording": self.wording, "seed": getattr(self, "seed", 0)}
+        told = {"at_once": self.prompts_at_once, "wording": self.wording, "seed": self.seed}
         return [{"scorer": "prompt_writer", "judge": self.writer, **counts, **told}]
 
     def rewards(self) -> list[dict[str, Any]]:
