@@ -44,7 +44,8 @@ def tiles(sheet: bytes, colour: tuple[int, int, int]) -> float:
 def test_a_grid_has_no_room_for_pictures_that_nobody_drew() -> None:
     arms = ["none", "top-2"]
     one, two, many = (
-        lora_pictures.grid(drawn(["dax"], arms, turns), arms, ["dax"], style="photo", seed=0) for turns in (1, 2, 5)
+        lora_pictures.grid(drawn(["dax"], arms, turns), arms, {"dax": "dax"}, style="photo", seed=0)
+        for turns in (1, 2, 5)
     )
     assert [tiles(sheet, GREEN) for sheet in (one, two, many)] == [2, 4, 4]
     width = [Image.open(io.BytesIO(sheet)).width for sheet in (one, two, many)]
@@ -53,13 +54,15 @@ def test_a_grid_has_no_room_for_pictures_that_nobody_drew() -> None:
 
 def test_what_could_not_be_drawn_is_grey_in_its_place() -> None:
     made = drawn(["dax", "wug"], ["none", "top-2"], 1, missing=2)
-    sheet = lora_pictures.grid(made, ["none", "top-2"], ["dax", "wug"], style="photo", seed=0)
+    sheet = lora_pictures.grid(made, ["none", "top-2"], {"dax": "dax", "wug": "wug"}, style="photo", seed=0)
     assert tiles(sheet, GREEN) == 3 and round(tiles(sheet, GREY), 2) == 1  # and a letter's edge
 
 
 def test_names_of_topics_stay_beside_the_pictures() -> None:
     hostile = ["W" * 300, "two\nlines\x00", "Ørsted 鳥 \U0001f426", "  ", "a\u202eb"]
-    sheet = lora_pictures.grid(drawn(hostile, ["none"], 1), ["none"], hostile, style="photo", seed=0)
+    sheet = lora_pictures.grid(
+        drawn(hostile, ["none"], 1), ["none"], dict(zip(hostile, hostile, strict=True)), style="photo", seed=0
+    )
     assert tiles(sheet, GREEN) == len(hostile)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +19,14 @@ from tamis.sources import pin
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from tamis.generate import Drawing
     from tamis.rows import Extent
     from tamis.run import Run
     from tamis.scoring import Scorer
+    from tamis.training.diffusion_lora import DiffusionLora
 
 ROWS = 64
+STEPS, DRAWN = 4, 2  # of training, and pictures
 
 
 def estimate(
@@ -73,6 +78,26 @@ def timed(sample: Dataset, scorer: Scorer, run: Run, folder: Path, batch_size: i
         return run.stages.pop()["seconds"]
     finally:
         run.output_dir = output_dir
+
+
+def step_seconds(sample: Dataset, config: DiffusionLora, run: Run, *, image_column: str) -> float:
+    """Of an optimiser step of one adapter; several at once take less each. In a borrowed folder."""
+    from tamis.training.diffusion_lora import train_diffusion_loras
+
+    few = dataclasses.replace(config, max_train_steps=STEPS, adapters_at_once=1, sample_every=None)
+    before = len(run.stages)
+    subset, caption = {"dry-run": sample}, {"dry-run": "a photo"}
+    adapter = train_diffusion_loras(subset, few, run, image_column=image_column, captions=caption)["dry-run"]
+    del run.stages[before:]
+    return 1 / adapter.train_metrics["steps_per_second"]
+
+
+def picture_seconds(drawing: Drawing) -> float:
+    pictures = {"prompt": ["a photo"] * DRAWN, "seed": list(range(DRAWN)), "adapter": [None] * DRAWN}
+    drawing({name: values[:1] for name, values in pictures.items()})  # loads the model
+    started = time.perf_counter()
+    drawing(pictures)
+    return (time.perf_counter() - started) / DRAWN
 
 
 def size_of(repo: str, revision: str | None) -> int:

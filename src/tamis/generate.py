@@ -110,6 +110,7 @@ class _Pipeline:
         ).to(models.device())
         self.pipeline.set_progress_bar_config(disable=True)
         self.worn: Worn | None = None
+        self.encoded: dict[tuple[str, str | None], Any] = {}  # by the last batch: the next often goes on with its texts
 
     def draw(
         self, prompts: list[str], seeds: list[int], adapter: Worn | None, settings: Drawing
@@ -118,13 +119,11 @@ class _Pipeline:
 
         self._wear(adapter)
         size = {} if settings.side is None else {"width": settings.side, "height": settings.side}
-        negative = None if settings.negative_prompt is None else [settings.negative_prompt] * len(prompts)
         with torch.inference_mode():
             pixels = self.pipeline(
-                prompts,
+                **self._encoded(prompts, settings.negative_prompt),
                 num_inference_steps=settings.num_inference_steps,
                 guidance_scale=settings.guidance_scale,
-                negative_prompt=negative,
                 # On the CPU: the same noise on every device.
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 output_type="pt",
@@ -135,9 +134,35 @@ class _Pipeline:
         drawn = self.pipeline.image_processor.numpy_to_pil(pictures)
         return [one if fine else "drawing: not finite" for one, fine in zip(drawn, finite, strict=True)]
 
+    def _encoded(self, prompts: list[str], negative: str | None) -> dict[str, Any]:
+        """Prompts as the pipeline takes them: each encoded once, however many pictures are drawn from it."""
+        import torch
+        from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
+        if not isinstance(self.pipeline, StableDiffusionPipeline | StableDiffusionXLPipeline):
+            return {"prompt": prompts, "negative_prompt": None if negative is None else [negative] * len(prompts)}
+        before, self.encoded = self.encoded, {}
+        for prompt in prompts:
+            key = (prompt, negative)
+            if key not in self.encoded:
+                self.encoded[key] = before[key] if key in before else self._embeddings(prompt, negative)
+        names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+        parts = zip(*(self.encoded[prompt, negative] for prompt in prompts), strict=True)
+        return dict(zip(names, map(torch.cat, parts), strict=False))  # the last two: of XL alone
+
+    def _embeddings(self, prompt: str, negative: str | None) -> tuple[Any, ...]:
+        return self.pipeline.encode_prompt(
+            prompt,
+            device=models.device(),
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=True,
+            negative_prompt=negative,
+        )
+
     def _wear(self, adapter: Worn | None) -> None:
         if adapter == self.worn:
             return
+        self.encoded = {}  # an adapter may be of the text encoder too
         if adapter is not None and (held := adapter_hash(adapter.folder)) != adapter.digest:
             raise ValueError(f"adapter {adapter.folder!r} holds {held}, not {adapter.digest} as its row says")
         before, self.worn = self.worn, HALF_WAY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -35,17 +35,13 @@ class Graded:
             self._columns[metric] = column_values(self.drawn, metric)
         return self._columns[metric]
 
-    def means(self, metrics: Sequence[str], *, by: Sequence[str] = ("style",)) -> dict[str, dict[str, Any]]:
+    def means(self, metrics: Sequence[str], *, by: Iterable[str] = ("style",)) -> dict[str, dict[str, Any]]:
         """arm to metric to estimate, intervals clustered by topic; `metric@style=photo` for parts of the rows."""
         clusters = next(iter(self.groups.values()))
         found: dict[str, dict[str, Any]] = {}
         for arm in self.arms:
             mine = [row for row, name in enumerate(self.arm) if name == arm]
-            parts = {"": mine}
-            for column in by:
-                labels = self.drawn[column][:]
-                for label in sorted({str(labels[row]) for row in mine}):
-                    parts[f"@{column}={label}"] = [row for row in mine if str(labels[row]) == label]
+            parts = {"": mine} | _parts(self.drawn, by, mine)
             found[arm] = {
                 f"{metric}{part}": asdict(
                     stats.mean(_told(self.values(metric)[rows]), groups=[clusters[row] for row in rows], seed=self.seed)
@@ -123,20 +119,25 @@ def measure(
     unrelated: Dataset | None,
     contests: Dataset | None,
     won: Sequence[str] = (),
+    apart: Sequence[str] = (),
     seed: int,
 ) -> dict[str, Any]:
     """What results.json tells of arms that drew.
 
     arms: means, by style and by cluster too. comparisons: `best` against every other arm and every arm against none,
-    paired by prompt and noise, clustered by each of `clusters`; of the metrics in `won` how often the first wins, too.
-    unrelated: pictures with retention. contests: pairs that a judge compared.
+    paired by prompt and noise, clustered by each of `clusters`; of the metrics in `won` how often the first wins, too;
+    once more for each value of the columns in `apart`. unrelated: pictures with retention. contests: pairs that a judge
+    compared.
     """
     graded = Graded(drawn, clusters, seed)
     found = {
-        "arms": graded.means(metrics, by=("style", *clusters[1:])),
+        "arms": graded.means(metrics, by=dict.fromkeys(("style", *clusters[1:], *apart))),
         "comparisons": _contrasts(graded, metrics, won, best),
         "by_topic": {metric: graded.by_topic(metric) for metric in metrics},
     }
+    for part, rows in _parts(drawn, apart).items():
+        told = _contrasts(Graded(drawn.select(rows), clusters[:1], seed), metrics, won, best)
+        found["comparisons"] += [one | {"metric": f"{one['metric']}{part}"} for one in told]
     if unrelated is not None:
         kept = Graded(unrelated, clusters, seed)
         for arm, means in kept.means(["retention"], by=()).items():
@@ -149,6 +150,17 @@ def measure(
         ]
     if contests is not None:
         found["comparisons"] += win_rates(contests, "pairwise_win", clustered_by=clusters[0], seed=seed)
+    return found
+
+
+def _parts(drawn: Dataset, columns: Iterable[str], among: Sequence[int] | None = None) -> dict[str, list[int]]:
+    """Rows by what they have in a column; keys are @COLUMN=VALUE."""
+    found: dict[str, list[int]] = {}
+    for column in columns:
+        labels = [str(label) for label in drawn[column][:]]
+        rows = range(len(labels)) if among is None else among
+        for label in sorted({labels[row] for row in rows}):
+            found[f"@{column}={label}"] = [row for row in rows if labels[row] == label]
     return found
 
 

@@ -17,35 +17,36 @@ if TYPE_CHECKING:
 
 SHADES = {"none": "#b9bec7", "random": "#c9a227", "bottom": "#b4452f", "top": "#1b7f5c"}
 OTHER = "#4a6fa5"
-EACH = 2  # pictures of an arm and topic in the grid, at most
+EACH = 2  # pictures of an arm and line in the grid, at most
+WIDEST = 420  # pixels of a line's name
 
 
-def grid(drawn: Dataset, arms: Sequence[str], topics: Sequence[str], *, style: str, seed: int) -> bytes:
-    """A line a topic, a block an arm: the first one or two pictures of each, from the same noise in all of them. PNG.
+def grid(
+    drawn: Dataset, arms: Sequence[str], lines: dict[str, str], *, unit: str = "topic", style: str | None, seed: int
+) -> bytes:
+    """A block an arm: the first one or two pictures of each line, from the same noise in all arms. PNG.
 
-    What could not be drawn is a grey tile.
+    lines: values of the column `unit`, and how each is called. style: prompts of that one alone. What could not be
+    drawn is a grey tile.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    font, label, head = ImageFont.load_default(size=17), 124, 30
-    at = {
-        key: position
-        for position, key in enumerate(
-            zip(*(drawn[name][:] for name in ("topic", "arm", "style", "seed", "turn")), strict=True)
-        )
-    }
+    font, head = ImageFont.load_default(size=17), 30
+    label = int(min(WIDEST, max(124, *(font.getlength(name) + 20 for name in lines.values()))))
+    keys = zip(*(drawn[name][:] for name in (unit, "arm", "seed", "turn", "style")), strict=True)
+    at = {tuple(key): position for position, (*key, drawn_in) in enumerate(keys) if style in (None, drawn_in)}
     each = min(EACH, 1 + max(turn for *_, turn in at))
     block = max(each * (TILE + 4), *(int(font.getlength(arm)) for arm in arms)) + 10
-    sheet = Image.new("RGB", (label + len(arms) * block, head + len(topics) * (TILE + 8)), "white")
+    sheet = Image.new("RGB", (label + len(arms) * block, head + len(lines) * (TILE + 8)), "white")
     brush = ImageDraw.Draw(sheet)
     for place, arm in enumerate(arms):
         brush.text((label + place * block + 2, 6), arm, fill="black", font=font)
-    for line, topic in enumerate(topics):
+    for line, (value, name) in enumerate(lines.items()):
         top = head + line * (TILE + 8)
-        brush.text((6, top + TILE // 2 - 8), _fitting(topic, font, label - 12), fill="black", font=font)
+        brush.text((6, top + TILE // 2 - 8), _fitting(name, font, label - 12), fill="black", font=font)
         for place, arm in enumerate(arms):
             for turn in range(each):
-                position = at.get((topic, arm, style, seed, turn))
+                position = at.get((value, arm, seed, turn))
                 if position is not None:
                     tile = thumbnail(drawn[position]["image"])
                     sheet.paste(tile, (label + place * block + turn * (TILE + 4), top))
@@ -85,6 +86,48 @@ def arms_plot(arms: dict[str, dict[str, Any]], metrics: Sequence[str]) -> bytes:
         axis.tick_params(axis="x", labelsize=8)
         axis.locator_params(axis="x", nbins=5)
         axis.grid(axis="x", color="#0001")
+    return _png(pyplot, figure, axes, len(metrics))
+
+
+def win_rate_plot(
+    comparisons: Sequence[dict[str, Any]], best: str, metrics: Sequence[str], marks: dict[str, float]
+) -> bytes:
+    """One panel a metric (METRIC_win_rate, its parts beside it): how often `best` wins against every other arm. PNG.
+
+    marks: lines at win rates that others have claimed, by name.
+    """
+    from matplotlib import pyplot
+
+    won = [one for one in comparisons if one["a"] == best and one["difference"] is not None]
+    first = {(one["metric"], one["b"]): one for one in reversed(won)}  # clustered by the first column
+    rivals = list(dict.fromkeys(one["b"] for one in won if one["metric"] == metrics[0]))[::-1]
+    size = (4.4 * len(metrics), 1.5 + 0.42 * len(rivals))
+    figure, axes = _figure(pyplot, 1, len(metrics), size)
+    for axis, metric in zip(axes.flat, metrics, strict=True):
+        parts = [name for name in dict.fromkeys(name for name, _ in first) if name.split("@")[0] == metric]
+        parts = sorted(parts, key=len)
+        for place, part in enumerate(parts):
+            for line, rival in enumerate(rivals):
+                if (one := first.get((part, rival))) is None:
+                    continue
+                height = line + 0.14 * (len(parts) - 1) - 0.28 * place
+                colour = SHADES["top"] if place == 0 else (OTHER, SHADES["random"])[place % 2]
+                name = part.removeprefix(metric).lstrip("@") or "all"
+                label = name if line == 0 else None
+                axis.plot(0.5 + one["difference"], height, "o", color=colour, markersize=4, label=label)
+                if one["low"] is not None:
+                    reach = [0.5 + one["low"], 0.5 + one["high"]]
+                    axis.plot(reach, [height, height], color=colour, linewidth=1.6)
+        axis.axvline(0.5, color="#0004", linewidth=1)
+        for name, value in marks.items():
+            axis.axvline(value, color="#0003", linewidth=1, linestyle=":")
+            axis.text(value, len(rivals) - 0.4, name, fontsize=7, ha="center")
+        axis.set_yticks(range(len(rivals)), [f"against {rival}" for rival in rivals], fontsize=8)
+        axis.set_xlim(-0.02, 1.02)
+        axis.set_title(f"{best}: {metric}", fontsize=10, pad=14)
+        axis.tick_params(axis="x", labelsize=8)
+        if len(parts) > 1:
+            axis.legend(fontsize=7, frameon=False, loc="lower left")
     return _png(pyplot, figure, axes, len(metrics))
 
 

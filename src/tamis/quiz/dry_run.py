@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tamis import models
 from tamis.arm_names import contests, largest
 from tamis.candidates import LEFT_OUT
-from tamis.dry_run import borrowed_folder, duration, peak_memory, size, size_of, timed
+from tamis.dry_run import borrowed_folder, duration, peak_memory, picture_seconds, size, size_of, step_seconds, timed
 from tamis.generate import Drawing
 from tamis.quiz.making import make_quizzes
-from tamis.training.diffusion_lora import DiffusionLora, train_diffusion_loras
 
 if TYPE_CHECKING:
     from tamis.arm_names import Arm
     from tamis.candidates import Candidates
     from tamis.run import Run
 
-PICTURES, STEPS, DRAWN = 16, 4, 2
+PICTURES = 16
 
 
 def estimate(
@@ -53,9 +50,9 @@ def estimate(
             sample = told.select(rows[:PICTURES]).flatten_indices()
             taking = sum(timed(sample, taker, run, folder / taker.name, batch_size) for taker in takers) / len(sample)
             models.release()
-            training = _step_seconds(sample, config, found.columns.image, run)
+            training = step_seconds(sample, config, run, image_column=found.columns.image)
             models.release()
-            picture = _picture_seconds(drawing, run)
+            picture = picture_seconds(drawing)
         finally:
             run.output_dir = own
     adapters = [arm for some in arms.values() for arm in some if arm.way != "none"] * len(topics)
@@ -84,21 +81,3 @@ def estimate(
         ("disk", f"{size(found.pool.with_format('arrow')[:].nbytes)} of pictures, as much again to publish"),
         ("downloads", f"{size(sum(size_of(*repo) for repo in repos))} of models (less what is cached)"),
     ]
-
-
-def _step_seconds(sample: Any, config: DiffusionLora, image_column: str, run: Run) -> float:
-    """Of one adapter; several at once take less each."""
-    few = dataclasses.replace(config, max_train_steps=STEPS, adapters_at_once=1, sample_every=None)
-    before = len(run.stages)
-    subset, caption = {"dry-run": sample}, {"dry-run": "a photo"}
-    adapter = train_diffusion_loras(subset, few, run, image_column=image_column, captions=caption)["dry-run"]
-    del run.stages[before:]
-    return 1 / adapter.train_metrics["steps_per_second"]
-
-
-def _picture_seconds(drawing: Drawing, run: Run) -> float:
-    pictures = {"prompt": ["a photo"] * DRAWN, "seed": list(range(DRAWN)), "adapter": [None] * DRAWN}
-    drawing({name: values[:1] for name, values in pictures.items()})  # loads the model
-    started = time.perf_counter()
-    drawing(pictures)
-    return (time.perf_counter() - started) / DRAWN

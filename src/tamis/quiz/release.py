@@ -66,7 +66,9 @@ class QuizRelease:
         arms, topics = self._grid()
         style, told = self.drawn[0]["style"], self.results
         return {
-            "pictures/grid.png": lora_pictures.grid(self.drawn, arms, topics, style=style, seed=self.seed),
+            "pictures/grid.png": lora_pictures.grid(
+                self.drawn, arms, dict(zip(topics, topics, strict=True)), style=style, seed=self.seed
+            ),
             "pictures/arms.png": lora_pictures.arms_plot(told["arms"], self.columns_shown),
             "pictures/input_output.png": lora_pictures.input_output_plot(
                 told["trained_on"], told["drew"], told["correlations"], list(told["correlations"])
