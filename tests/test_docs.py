@@ -72,7 +72,7 @@ def test_every_recipe_can_be_started_by_hf_jobs(path: Path) -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_every_recipe_reads_in_five_acts(path: Path) -> None:
     text = path.read_text()
-    acts = re.findall(r"^    # -+ \d\. (\w+) -+$", text, re.MULTILINE)
+    acts = re.findall(r"^(?:    )+# -+ \d\. (\w+) -+$", text, re.MULTILINE)
     assert acts == ["Read", "Score", "Select", "Train", "Publish"]
     tree = ast.parse(text)
     config = next(node for node in tree.body if isinstance(node, ast.ClassDef))

@@ -119,19 +119,20 @@ def measure(
     unrelated: Dataset | None,
     contests: Dataset | None,
     won: Sequence[str] = (),
+    parts: Sequence[str] = ("style",),
     apart: Sequence[str] = (),
     seed: int,
 ) -> dict[str, Any]:
     """What results.json tells of arms that drew.
 
-    arms: means, by style and by cluster too. comparisons: `best` against every other arm and every arm against none,
-    paired by prompt and noise, clustered by each of `clusters`; of the metrics in `won` how often the first wins, too;
-    once more for each value of the columns in `apart`. unrelated: pictures with retention. contests: pairs that a judge
-    compared.
+    arms: means, by cluster and by the columns `parts` too. comparisons: `best` against every other arm and every arm
+    against none, paired by prompt and noise, clustered by each of `clusters`; of the metrics in `won` how often the
+    first wins, too; once more for each value of the columns in `apart`. unrelated: pictures with retention. contests:
+    pairs that a judge compared.
     """
     graded = Graded(drawn, clusters, seed)
     found = {
-        "arms": graded.means(metrics, by=dict.fromkeys(("style", *clusters[1:], *apart))),
+        "arms": graded.means(metrics, by=dict.fromkeys((*parts, *clusters[1:]))),
         "comparisons": _contrasts(graded, metrics, won, best),
         "by_topic": {metric: graded.by_topic(metric) for metric in metrics},
     }

@@ -37,7 +37,9 @@ class Choice:
     rows: Dataset
 
     def folder(self, topic: str, main_seed: int) -> str:
-        return f"{topic}/{self.arm.name}" + ("" if self.seed == main_seed else f".seed-{self.seed}")
+        """TOPIC/ARM, or ARM where one is trained over all topics."""
+        own = self.arm.name + ("" if self.seed == main_seed else f".seed-{self.seed}")
+        return f"{topic}/{own}" if topic else own
 
 
 def trained_on(choices: list[Choice], column: str, *, seed: int) -> dict[str, dict[str, float]]:

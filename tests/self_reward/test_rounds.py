@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 
 from tamis.generate import WEIGHTS
-from tamis.self_reward.rounds import collapsed, diversity, to_generate
+from tamis.self_reward.rounds import collapsed, to_generate
 
 PROMPTS = Dataset.from_list(
     [
@@ -21,23 +21,13 @@ PROMPTS = Dataset.from_list(
 
 def test_every_prompt_that_is_trained_on_is_drawn_from_noise_that_no_round_changes(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).write_bytes(b"weights")
-    first = to_generate(PROMPTS, 3, number=1, seed=0, wearing=None)
-    second = to_generate(PROMPTS, 3, number=2, seed=0, wearing=tmp_path)
+    first = to_generate(PROMPTS, 3, number=1, seed=0, wearing={})
+    second = to_generate(PROMPTS, 3, number=2, seed=0, wearing={"moon": tmp_path, "arrow": tmp_path})
     assert first["row_id"][:] == [f"{name}-round-1-{turn}" for name in ("moon-1", "arrow-1") for turn in range(3)]
     assert first["prompt"][:] == ["a moon"] * 3 + ["an arrow"] * 3 and set(first["round"]) == {"round-1"}
     assert first["image_seed"][:] == second["image_seed"][:] and len(set(first["image_seed"])) == 6
     assert set(first["adapter"]) == {""} and set(second["adapter"]) == {str(tmp_path)}
-    assert to_generate(PROMPTS, 3, number=1, seed=1, wearing=None)["image_seed"][:] != first["image_seed"][:]
-
-
-def test_diversity_is_within_a_prompt() -> None:
-    """Prompts that differ from each other make no model diverse."""
-    rows = [("a", [1.0, 0.0]), ("a", [1.0, 0.0]), ("b", [0.0, 1.0]), ("b", [0.0, 1.0]), ("c", [1.0, 1.0])]
-    made = Dataset.from_list([{"prompt_id": name, "clip_embedding": vector} for name, vector in rows])
-    assert diversity(made) == pytest.approx(0.0, abs=1e-6)
-    assert diversity(made.select([0, 2, 4])) is None
-    apart = Dataset.from_dict({"prompt_id": ["a", "a"], "clip_embedding": [[1.0, 0.0], [0.0, 1.0]]})
-    assert diversity(apart) == pytest.approx(1.0)
+    assert to_generate(PROMPTS, 3, number=1, seed=1, wearing={})["image_seed"][:] != first["image_seed"][:]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from tamis import cards, lora_pictures, report, sql, tables, topic_arms
-from tamis.curation import PRIVATE_SETTINGS, SIZES, explained, without_paths
-from tamis.metrics.stats import Estimate
+from tamis import cards, lora_cards, lora_pictures, report, sql, tables, topic_arms
 from tamis.quiz import attribution
 from tamis.select import Cut
 
@@ -91,36 +87,18 @@ class QuizRelease:
     def adapter_card(self) -> cards.Card:
         used = attribution.adapters_by_row(self.folders)
         licence, why = cards.derived_licence([self.source, self.base], self._licences(used))
-        arms = {
-            arm: {name: Estimate(**value) for name, value in metrics.items() if name in self.columns_shown}
-            for arm, metrics in self.results["arms"].items()
-        }
-        seeds = 1 + len(self.results["config"]["other_seeds"])
-        metadata = {
-            "license": licence,
-            "library_name": "diffusers",
-            "pipeline_tag": "text-to-image",
-            "base_model": self.base.repo_id,
-            "base_model_relation": "adapter",
-            "datasets": [self.dataset_id],
-            "tags": ["tamis", "lora", "text-to-image", "diffusers", "data-selection"],
-            "model-index": cards.model_index(
-                self.model_id, "text-to-image", self.dataset_id, arms, revision=None, seeds=seeds
-            ),
-        }
+        metadata = lora_cards.adapter_header(
+            self.model_id, self.dataset_id, self.base.repo_id, licence, self.results, self.columns_shown
+        )
         return cards.Card(cards.template("model_cards/quiz_lora.md.jinja"), metadata, self._values(why))
 
     def dataset_card(self) -> cards.Card:
         """Its licence is that of all candidates, chosen or not, and of the model that drew: it holds their pictures."""
         licence, why = cards.derived_licence([self.source, self.base], self._licences(self.pool["row_id"][:]))
-        metadata = {
-            "license": licence,
-            "pretty_name": self.dataset_id.split("/")[-1],
-            "source_datasets": [self.source.repo_id] if not self.source.local else ["original"],
-            "annotations_creators": ["machine-generated"],
-            "size_categories": [next((name for limit, name in SIZES if len(self.pool) < limit), "1M<n<10M")],
-            "tags": ["tamis", "data-selection", "scored", "quiz"],
-        }
+        source = None if self.source.local else self.source.repo_id
+        metadata = lora_cards.dataset_header(
+            self.dataset_id, licence, source=source, rows=len(self.pool), tags=["quiz"]
+        )
         return cards.Card(cards.template("dataset_cards/quiz.md.jinja"), metadata, self._values(why))
 
     def page(self, pictures: dict[str, bytes]) -> str:
@@ -150,13 +128,7 @@ class QuizRelease:
 
     def loading(self) -> str:
         choice = next(one for one in self.choices if one.arm.pooled == self.best and one.seed == self.seed)
-        return (
-            "from diffusers import AutoPipelineForText2Image\n\n"
-            f"pipeline = AutoPipelineForText2Image.from_pretrained({_literal(self.base.repo_id)})\n"
-            f'pipeline.load_lora_weights("{self.model_id}", subfolder="{self.folders[choice]}", '
-            'weight_name="pytorch_lora_weights.safetensors")\n'
-            f"image = pipeline({_literal(self._prompt_of(choice))}).images[0]"
-        )
+        return lora_cards.loading(self.base.repo_id, self.model_id, self.folders[choice], self._prompt_of(choice))
 
     def _prompt_of(self, choice: Choice) -> str:
         rows = zip(self.drawn["topic"][:], self.drawn["prompt"][:], strict=True)
@@ -164,15 +136,13 @@ class QuizRelease:
 
     def _values(self, why_licence: str) -> dict[str, Any]:
         told, config, code = self.results, self.results["config"], cards.code
-        shown = {k: v for k, v in config.items() if v is not None and k not in PRIVATE_SETTINGS}
-        shown["dataset"] = self.source.repo_id
         finer = [one for one in self.metrics if one.startswith(QUIZZES) and one.endswith(FINER)]
         renamed = [[topic, code(folder)] for topic, folder in self._topic_folders().items() if topic != folder]
         topics = len({choice.topic for choice in self.choices})
         compared = {one["metric"] for one in told["comparisons"]}
         ours = config | {"judge": config["judge"]["model"], "base_model": self.base.repo_id}
         confused = sql.confuses(self.pool.column_names, self._cut())
-        return {
+        return lora_cards.how_made(told, self.source.repo_id) | {
             "repo_id": cards.Markdown(self.model_id),
             "dataset_id": cards.Markdown(self.dataset_id),
             "base": code(self.base.repo_id),
@@ -182,7 +152,7 @@ class QuizRelease:
             "best": code(self.best),
             "pool_rows": len(self.pool),
             "loading": cards.fenced(self.loading(), "python"),
-            "loading_rows": cards.fenced(self._loading_rows(), "python"),
+            "loading_rows": cards.fenced(lora_cards.loading_rows(self.dataset_id, self._loaded()), "python"),
             "renamed": cards.table(["topic", "folder"], renamed) if renamed else None,
             "which": cards.table(*topic_arms.table(self.arms, self.choices, code)),
             "grid": cards.Markdown(self._grid_caption()),
@@ -206,16 +176,10 @@ class QuizRelease:
             "nulls_drawn": cards.nulls_table(
                 {name: why for name, why in told["nulls_drawn"].items() if name != "pairwise_win"}, len(self.drawn)
             ),
-            "columns": _explained([*self.takers, *self.graders]),
-            "grading": _explained(self.graders),
-            "seed": cards.Markdown(str(self.seed)),
-            "other_seeds": cards.Markdown(", ".join(map(str, config["other_seeds"]))) or None,
-            "other_seeds_arms": cards.Markdown(", ".join(map(code, config["other_seeds_arms"]))) or None,
+            "columns": lora_cards.meanings([*self.takers, *self.graders]),
+            "grading": lora_cards.meanings(self.graders),
             "query": None if confused else cards.fenced(self._query(), "sql"),
-            "sources": cards.sources_table(told["sources"]),
             "why_licence": why_licence,
-            "config": cards.fenced(yaml.safe_dump(without_paths(shown), sort_keys=False, allow_unicode=True), "yaml"),
-            "versions": ", ".join(f"{name} {version}" for name, version in told["versions"].items()),
             "differences": cards.differences(ours, self.paper),
         }
 
@@ -236,14 +200,8 @@ class QuizRelease:
     def _query(self) -> str:
         return sql.query(f"'hf://datasets/{self.dataset_id}/data/scores/*.parquet'", self._cut())
 
-    def _loading_rows(self) -> str:
-        return (
-            "from datasets import load_dataset\n\n"
-            f'candidates = load_dataset("{self.dataset_id}", "scores", split="train")\n'
-            f'questions = load_dataset("{self.dataset_id}", "questions", split="train")\n'
-            f'drawn = load_dataset("{self.dataset_id}", "drawn", split="train")\n'
-            f'kept = load_dataset("{self.dataset_id}", "{self.best}", split="train")'
-        )
+    def _loaded(self) -> dict[str, str]:
+        return {"candidates": "scores", "questions": "questions", "drawn": "drawn", "kept": self.best}
 
     def _grid(self) -> tuple[list[str], list[str]]:
         """Nothing, chance, the best, those of them that there are; and the first topics."""
@@ -263,13 +221,3 @@ class QuizRelease:
 
 def choice_key(choice: Choice) -> tuple[str, str, int]:
     return choice.topic, choice.arm.name, choice.seed
-
-
-def _explained(scorers: Iterable[Scorer]) -> cards.Markdown:
-    """What their columns mean, one of each name: the quiz that selects grades too."""
-    return cards.Markdown("\n\n".join({scorer.name: explained(scorer) for scorer in scorers}.values()))
-
-
-def _literal(text: str) -> str:
-    """A text as Python takes it; what no eye sees is spelled out."""
-    return f'"{text}"' if text.isprintable() and not {'"', "\\"} & set(text) else repr(text)

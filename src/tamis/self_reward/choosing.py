@@ -14,15 +14,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tamis.arm_names import Arm, Forms
+from tamis.candidates import folder_names
 from tamis.columns import column_values
 from tamis.config import ConfigError
 from tamis.select import Cut, take, top_k
+from tamis.topic_arms import Choice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from datasets import Dataset
 
-RANK = "reward_rank"
+    from tamis.training.diffusion_lora import DiffusionLora
+
+RANK, WORSE = "reward_rank", "worse"
 PROMPT = "prompt_id"
+PASSING, CAPTION = {"confidence": "detection_confidence"}, "caption_similarity_cosine"
 FORMS = Forms(("none",), ("top", "bottom", "random", "caption"), ("dpo",), shares=True)
 
 
@@ -75,6 +82,115 @@ def choose(pool: Dataset, arm: Arm, *, reward: str, caption: str, seed: int) -> 
     return kept
 
 
+def unseen(pool: Dataset) -> dict[str, str]:
+    """Classes of which no picture passes, and why they are in no arm: nobody could tell a good one of theirs."""
+    ranks, labels = column_values(pool, RANK), np.asarray(pool["class"][:])
+    return {
+        label: f"none of its {np.count_nonzero(labels == label):,} pictures passes"
+        for label in dict.fromkeys(labels.tolist())
+        if np.isnan(ranks[labels == label]).all()
+    }
+
+
+def choose_all(pool: Dataset, arms: dict[int, list[Arm]], *, reward: str, per_class: bool) -> list[Choice]:
+    """What every arm of every seed keeps of a ranked pool, without its unseen classes.
+
+    per_class: a choice for each class, whose adapter is its own; else one over all of them, of topic "". `none` keeps
+    nothing and is in no choice.
+    """
+    gone, labels = unseen(pool), np.asarray(pool["class"][:])
+    known = [label for label in dict.fromkeys(labels.tolist()) if label not in gone]
+    if not known:
+        raise ConfigError(
+            f"no class is left of {len(gone)}: of none is there a picture that the judge rewards and on which the "
+            "detector finds the class; another threshold, or another way to ask: detector: {threshold: ..., query: ...}"
+        )
+    parts = {label: [label] for label in known} if per_class else {"": known}
+    return [
+        Choice(topic, arm, seed, choose(rows, arm, reward=reward, caption=CAPTION, seed=seed))
+        for topic, rows in ((name, pool.select(np.flatnonzero(np.isin(labels, some)))) for name, some in parts.items())
+        for seed, wanted in arms.items()
+        for arm in wanted
+        if arm.way != "none"
+    ]
+
+
+def folders(choices: list[Choice], seed: int) -> dict[Choice, str]:
+    """ARM, or CLASS/ARM where each class has its own."""
+    named = folder_names(list(dict.fromkeys(choice.topic for choice in choices if choice.topic)))
+    return {choice: choice.folder(named.get(choice.topic, ""), seed) for choice in choices}
+
+
+def steps(choices: list[Choice], best: str, config: DiffusionLora) -> dict[str, int]:
+    """By topic the steps that the arm of this name takes with the first seed: all arms are trained for as many."""
+    found: dict[str, int] = {}
+    for choice in choices:
+        if choice.arm.name == best:
+            found.setdefault(choice.topic, config.optimizer_steps(len(choice.rows)))
+    return found
+
+
+def by_loss(choices: list[Choice]) -> dict[str | None, list[Choice]]:
+    """Those that are trained together: on pictures, and on pairs of them (the column of what is worse)."""
+    found: dict[str | None, list[Choice]] = {}
+    for choice in choices:
+        found.setdefault(WORSE if "dpo" in choice.arm.marks else None, []).append(choice)
+    return found
+
+
+def decided_by(pool: Dataset, *, reward: str) -> dict[str, int]:
+    """What told the best picture of each prompt from its second best: how many prompts the reward, the detector, or
+    nothing but chance; and how many have only one that passes."""
+    ranks, rewards = column_values(pool, RANK), column_values(pool, reward)
+    prompts = np.asarray(pool[PROMPT][:])
+    found = dict.fromkeys(("reward", "detector", "chance", "only one passes"), 0)
+    for prompt in dict.fromkeys(prompts.tolist()):
+        mine = np.flatnonzero((prompts == prompt) & ~np.isnan(ranks))
+        if len(mine) == 0:
+            continue
+        if len(mine) == 1:
+            found["only one passes"] += 1
+            continue
+        first, second = sorted(mine, key=lambda row: -ranks[row])[:2]
+        by = "chance" if ranks[first] == ranks[second] else "detector"
+        found["reward" if rewards[first] > rewards[second] else by] += 1
+    return found
+
+
+def table(
+    arms: Iterable[Arm], choices: Iterable[Choice], name: Callable[[str], str], *, reward: str
+) -> tuple[list[str], list[list[str]]]:
+    """Every arm, draws together: how many pictures it is trained on, and which."""
+    sizes: dict[str, list[int]] = {}
+    for choice in choices:
+        sizes.setdefault(choice.arm.pooled, []).append(len(choice.rows))
+    lines = {}
+    for arm in arms:
+        few, many = min(sizes.get(arm.pooled, [0])), max(sizes.get(arm.pooled, [0]))
+        lines[arm.pooled] = [name(arm.pooled), str(many) if few == many else f"{few} to {many}", _meaning(arm, reward)]
+    return ["arm", "pictures", "which"], list(lines.values())
+
+
+def _meaning(arm: Arm, reward: str) -> str:
+    each = "the picture" if arm.k == 1 else f"the {arm.k} pictures"
+    if arm.percent:
+        which = f"the best {arm.k} % of all pictures by {reward}, of those on which the detector finds the class"
+    else:
+        which = {
+            "none": "the base model, no LoRA",
+            "top": f"of each prompt {each} with the highest {reward} on which the detector finds the class",
+            "bottom": f"of each prompt {each} with the lowest {reward}",
+            "random": f"of each prompt {each} drawn by seed",
+            "caption": f"of each prompt {each} whose caption is most like the prompt",
+        }[arm.way]
+    later = next((mark for mark in arm.marks if mark.startswith("round-")), None)
+    if later:
+        which += f"; of those that the LoRA of the round before {later.replace('-', ' ')} drew"
+    if "dpo" in arm.marks:
+        which += "; each beside its prompt's worst, by Diffusion-DPO"
+    return which
+
+
 def _of_each(pool: Dataset, column: str, k: int, seed: int, *, lowest: bool = False) -> Cut:
     """k of each prompt, or as many as have a score."""
     return Cut(column, seed, quotas=dict.fromkeys(pool[PROMPT][:], k), per=PROMPT, lowest=lowest)
@@ -101,4 +217,4 @@ def beside_the_worst(kept: Dataset, pool: Dataset, reward: str) -> Dataset:
     images = pool.select_columns(["image"]).cast_column("image", Image(decode=False))
     worse = [images[at]["image"] for _, at in pairs]
     better = kept.select([row for row, _ in pairs]).flatten_indices()
-    return better.add_column("worse", worse, feature=Image(decode=False))
+    return better.add_column(WORSE, worse, feature=Image(decode=False))

@@ -3,20 +3,75 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis.candidates import folder_names
 from tamis.config import ConfigError
+from tamis.rows import read_rows
+from tamis.scoring import attach_scores
+from tamis.sources import pin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from datasets import Dataset
+
+    from tamis.run import Run
+    from tamis.sources import Source
 
 COLUMNS = ("prompt_id", "class", "prompt", "complexity", "use")
 COMPLEXITIES = ("plain", "complex")
 USES = ("train", "heldout")
+
+
+def gather(config: Any, writers: list[Any], run: Run) -> tuple[Dataset, Source | None, dict[str, str]]:
+    """The prompts of a recipe's settings, where they come from if they are read, and classes that have none.
+
+    They are split before anything is drawn: what is held out was never generated from, chosen or trained on.
+    """
+    if writers:
+        [writer] = writers
+        written = attach_scores(of_classes(config.classes), writer, run=run)
+        made, refused = of_written(
+            written, writer.name, class_column="class", heldout=config.heldout_prompts, seed=config.seed
+        )
+        for label, why in refused.items():
+            run.say(f"left out: {label}: {why}")
+        return first(made, config.limit), None, refused
+    with run.stage("read") as stage:
+        columns = (config.class_column, config.prompt_column, config.complexity_column)
+        splits = {
+            use: read_rows(
+                config.dataset,
+                run=run,
+                config_name=config.dataset_config,
+                split=split,
+                revision=config.revision,
+                limit=None,
+                id_column=config.id_column,
+                needs=columns,
+            )
+            for use, split in zip(USES, (config.split, config.heldout_split), strict=True)
+        }
+        made = of_dataset(
+            {use: rows for use, (rows, _) in splits.items()},
+            class_column=config.class_column,
+            prompt_column=config.prompt_column,
+            complexity_column=config.complexity_column,
+            classes=config.classes,
+        )
+        stage["rows"] = len(made)
+    return first(made, config.limit), splits[USES[0]][1], {}
+
+
+def said(prompts: Dataset, base_model: str, revision: str | None) -> Iterator[str]:
+    """What a user is told of them before they are drawn."""
+    yield f"prompts: {', '.join(f'{count} {kind}' for kind, count in counts(prompts).items())}"
+    longer, most = too_long(prompts["prompt"][:], base_model, pin(base_model, "model", revision).revision)
+    if longer:
+        yield f"{longer} prompts are longer than the {most} tokens that the model's text encoder reads: cut there"
 
 
 def of_written(
@@ -84,6 +139,43 @@ def of_dataset(
         if not texts[use]:
             raise ConfigError(f"no prompt is left to be {'trained on' if use == 'train' else 'held out'}")
     return _table(made)
+
+
+def of_classes(classes: list[str]) -> Dataset:
+    """A row a class, for a writer."""
+    from datasets import Dataset
+
+    if twice := next((name for name in classes if classes.count(name) > 1), None):
+        raise ConfigError(f"classes: {twice!r} is there twice")
+    return Dataset.from_dict({"row_id": classes, "class": classes})
+
+
+def without(prompts: Dataset, classes: Iterable[str]) -> Dataset:
+    """The prompts of other classes."""
+    gone = set(classes)
+    rows = [at for at, label in enumerate(prompts["class"][:]) if label not in gone]
+    return prompts.select(rows).flatten_indices()
+
+
+def first(prompts: Dataset, limit: int | None) -> Dataset:
+    """The first so many of each class, use and complexity."""
+    if limit is None:
+        return prompts
+    seen: Counter[tuple[str, ...]] = Counter()
+    kept = []
+    for at, kind in enumerate(zip(*(prompts[name][:] for name in ("class", "use", "complexity")), strict=True)):
+        seen[kind] += 1
+        if seen[kind] <= limit:
+            kept.append(at)
+    return prompts.select(kept).flatten_indices()
+
+
+def counts(prompts: Dataset) -> dict[str, int]:
+    """How many are trained on, and how many of each complexity are held out."""
+    kinds = Counter(
+        f"{use}, {complexity}" for use, complexity in zip(prompts["use"][:], prompts["complexity"][:], strict=True)
+    )
+    return dict(sorted(kinds.items(), reverse=True))
 
 
 def _table(rows: list[dict[str, Any]]) -> Dataset:

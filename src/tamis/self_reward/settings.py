@@ -64,6 +64,13 @@ class SelfRewardSettings:
         """The column that pictures are ranked by."""
         return REWARDS[self.ranking]
 
+    @property
+    def least_confidence(self) -> float:
+        """What the detector has to be sure of for a picture to pass."""
+        from tamis.scorers.detection import Detection
+
+        return self.detector.get("threshold", Detection.threshold)
+
     def writing(self) -> list[dict[str, Any]]:
         """The scorer that writes the prompts, where there is one."""
         if self.writer is None:

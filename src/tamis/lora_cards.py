@@ -1,0 +1,91 @@
+"""What the cards of all recipes that train LoRAs say alike: headers, the lines that load, how it was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tamis import cards
+from tamis.curation import PRIVATE_SETTINGS, SIZES, explained, without_paths
+from tamis.metrics.stats import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tamis.scoring import Scorer
+
+
+def adapter_header(
+    model_id: str, dataset_id: str, base: str, licence: str, results: dict[str, Any], metrics: Sequence[str]
+) -> dict[str, Any]:
+    arms = {
+        arm: {name: Estimate(**value) for name, value in told.items() if name in metrics}
+        for arm, told in results["arms"].items()
+    }
+    seeds = 1 + len(results["config"]["other_seeds"])
+    return {
+        "license": licence,
+        "library_name": "diffusers",
+        "pipeline_tag": "text-to-image",
+        "base_model": base,
+        "base_model_relation": "adapter",
+        "datasets": [dataset_id],
+        "tags": ["tamis", "lora", "text-to-image", "diffusers", "data-selection"],
+        "model-index": cards.model_index(model_id, "text-to-image", dataset_id, arms, revision=None, seeds=seeds),
+    }
+
+
+def dataset_header(dataset_id: str, licence: str, *, source: str | None, rows: int, tags: list[str]) -> dict[str, Any]:
+    """source: the repo that its rows come from, where there is one."""
+    return {
+        "license": licence,
+        "pretty_name": dataset_id.split("/")[-1],
+        "source_datasets": [source] if source else ["original"],
+        "annotations_creators": ["machine-generated"],
+        "size_categories": [next((name for limit, name in SIZES if rows < limit), "1M<n<10M")],
+        "tags": ["tamis", "data-selection", "scored", *tags],
+    }
+
+
+def loading(base: str, model_id: str, folder: str, prompt: str) -> str:
+    """The lines that draw with one of the published LoRAs."""
+    return (
+        "from diffusers import AutoPipelineForText2Image\n\n"
+        f"pipeline = AutoPipelineForText2Image.from_pretrained({_literal(base)})\n"
+        f'pipeline.load_lora_weights("{model_id}", subfolder="{folder}", '
+        'weight_name="pytorch_lora_weights.safetensors")\n'
+        f"image = pipeline({_literal(prompt)}).images[0]"
+    )
+
+
+def loading_rows(dataset_id: str, configs: dict[str, str]) -> str:
+    """The lines that load configs of the dataset, by the names they are given."""
+    lines = (f'{name} = load_dataset("{dataset_id}", "{config}", split="train")' for name, config in configs.items())
+    return "\n".join(["from datasets import load_dataset", "", *lines])
+
+
+def how_made(results: dict[str, Any], source: str | None) -> dict[str, Any]:
+    """Values of a card: settings without paths and secrets, versions, seeds, sources."""
+    config = results["config"]
+    shown = {k: v for k, v in config.items() if v is not None and k not in PRIVATE_SETTINGS}
+    if source is not None:
+        shown["dataset"] = source
+    return {
+        "config": cards.fenced(yaml.safe_dump(without_paths(shown), sort_keys=False, allow_unicode=True), "yaml"),
+        "versions": ", ".join(f"{name} {version}" for name, version in results["versions"].items()),
+        "sources": cards.sources_table(results["sources"]),
+        "seed": cards.Markdown(str(config["seed"])),
+        "other_seeds": cards.Markdown(", ".join(map(str, config["other_seeds"]))) or None,
+        "other_seeds_arms": cards.Markdown(", ".join(map(cards.code, config["other_seeds_arms"]))) or None,
+    }
+
+
+def meanings(scorers: Iterable[Scorer]) -> cards.Markdown:
+    """What their columns mean, one of each name: what selects may grade too."""
+    return cards.Markdown("\n\n".join({scorer.name: explained(scorer) for scorer in scorers}.values()))
+
+
+def _literal(text: str) -> str:
+    """A text as Python takes it; what no eye sees is spelled out."""
+    return f'"{text}"' if text.isprintable() and not {'"', "\\"} & set(text) else repr(text)
