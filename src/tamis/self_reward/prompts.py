@@ -153,6 +153,8 @@ def of_classes(classes: list[str]) -> Dataset:
 def without(prompts: Dataset, classes: Iterable[str]) -> Dataset:
     """The prompts of other classes."""
     gone = set(classes)
+    if not gone:
+        return prompts
     rows = [at for at, label in enumerate(prompts["class"][:]) if label not in gone]
     return prompts.select(rows).flatten_indices()
 
