@@ -107,8 +107,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     last = clip if config.unrelated_prompts else []
     scoring.pin_models([*writers, drawing, *rewards, *graders, *referee, *last], run)
     asked, source, refused = prompts.gather(config, writers, run)
-    for line in prompts.said(asked, config.base_model, config.base_revision):
-        run.say(line)
+    cut = prompts.too_long(asked["prompt"][:], config.base_model, config.base_revision)
+    run.say(prompts.said(asked, cut))
     if config.dry_run:
         figures = estimate(asked, rewards, drawing, seeds, config, graders=len(graders), run=run)
         dry_run.show(run, figures)
@@ -198,7 +198,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )
     run.nulls = nulls
     results = run.results(arms=measured.pop("arms"), comparisons=measured.pop("comparisons")) | measured
-    results |= {"prompts": prompts.counts(asked), "refused": refused, "rounds": history, "ended": ended}
+    results |= {"prompts": prompts.counts(asked), "cut": cut, "refused": refused, "rounds": history, "ended": ended}
     results["nulls_drawn"] = drawings.nulls(drawn, metrics, contests)
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------

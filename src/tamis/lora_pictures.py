@@ -90,45 +90,50 @@ def arms_plot(arms: dict[str, dict[str, Any]], metrics: Sequence[str]) -> bytes:
 
 
 def win_rate_plot(
-    comparisons: Sequence[dict[str, Any]], best: str, metrics: Sequence[str], marks: dict[str, float]
+    comparisons: Sequence[dict[str, Any]],
+    best: str,
+    metrics: Sequence[str],
+    *,
+    parts: Sequence[str] = (),
+    claims: dict[str, float],
 ) -> bytes:
-    """One panel a metric (METRIC_win_rate, its parts beside it): how often `best` wins against every other arm. PNG.
+    """One panel a metric: how often `best` wins against every other arm, of all prompts and of parts of them. PNG.
 
-    marks: lines at win rates that others have claimed, by name.
+    parts: COLUMN=VALUE as in METRIC@COLUMN=VALUE. claims: win rates that others tell of the first metric, by name.
     """
     from matplotlib import pyplot
 
-    won = [one for one in comparisons if one["a"] == best and one["difference"] is not None]
-    first = {(one["metric"], one["b"]): one for one in reversed(won)}  # clustered by the first column
-    rivals = list(dict.fromkeys(one["b"] for one in won if one["metric"] == metrics[0]))[::-1]
-    size = (4.4 * len(metrics), 1.5 + 0.42 * len(rivals))
-    figure, axes = _figure(pyplot, 1, len(metrics), size)
-    for axis, metric in zip(axes.flat, metrics, strict=True):
-        parts = [name for name in dict.fromkeys(name for name, _ in first) if name.split("@")[0] == metric]
-        parts = sorted(parts, key=len)
-        for place, part in enumerate(parts):
-            for line, rival in enumerate(rivals):
-                if (one := first.get((part, rival))) is None:
+    # The last one wins: of a comparison that was clustered in several ways, the first way.
+    won = {(one["metric"], one["b"]): one for one in reversed(comparisons) if one["a"] == best}
+    rivals = [rival for name, rival in won if name == metrics[0]]
+    shown = {"all prompts": ""} | {part: f"@{part}" for part in parts}
+    across = min(2, len(metrics))
+    down = -(-len(metrics) // across)
+    figure, axes = _figure(pyplot, down, across, (5.2 * across, (0.9 + 0.5 * len(rivals)) * down + 0.5))
+    for axis, metric in zip(axes.flat, metrics, strict=False):
+        for (label, part), colour in zip(shown.items(), (SHADES["top"], OTHER, SHADES["random"]), strict=False):
+            shift = 0.2 * (list(shown).index(label) - (len(shown) - 1) / 2)
+            told = [(line - shift, won.get((f"{metric}{part}", rival))) for line, rival in enumerate(rivals)]
+            for height, one in told:
+                if one is None or one["difference"] is None:
                     continue
-                height = line + 0.14 * (len(parts) - 1) - 0.28 * place
-                colour = SHADES["top"] if place == 0 else (OTHER, SHADES["random"])[place % 2]
-                name = part.removeprefix(metric).lstrip("@") or "all"
-                label = name if line == 0 else None
                 axis.plot(0.5 + one["difference"], height, "o", color=colour, markersize=4, label=label)
                 if one["low"] is not None:
                     reach = [0.5 + one["low"], 0.5 + one["high"]]
                     axis.plot(reach, [height, height], color=colour, linewidth=1.6)
-        axis.axvline(0.5, color="#0004", linewidth=1)
-        for name, value in marks.items():
-            axis.axvline(value, color="#0003", linewidth=1, linestyle=":")
-            axis.text(value, len(rivals) - 0.4, name, fontsize=7, ha="center")
+        axis.axvline(0.5, color="#0006", linewidth=1)
+        if metric == metrics[0]:
+            for (name, value), dashes in zip(claims.items(), (":", "--", "-."), strict=False):
+                axis.axvline(value, color=SHADES["bottom"], linewidth=1, linestyle=dashes, label=name)
         axis.set_yticks(range(len(rivals)), [f"against {rival}" for rival in rivals], fontsize=8)
-        axis.set_xlim(-0.02, 1.02)
-        axis.set_title(f"{best}: {metric}", fontsize=10, pad=14)
+        axis.set_ylim(-0.6, len(rivals) - 0.4)
+        low, high = axis.get_xlim()
+        axis.set_xlim(min(low, 0.25), max(high, 0.75))
+        axis.set_title(metric, fontsize=10)
         axis.tick_params(axis="x", labelsize=8)
-        if len(parts) > 1:
-            axis.legend(fontsize=7, frameon=False, loc="lower left")
-    return _png(pyplot, figure, axes, len(metrics))
+    names = dict(zip(*reversed(axes.flat[0].get_legend_handles_labels()), strict=True))
+    figure.legend(names.values(), names.keys(), loc="lower center", ncols=len(names), fontsize=8, frameon=False)
+    return _png(pyplot, figure, axes, len(metrics), foot=0.5 / figure.get_figheight())
 
 
 def input_output_plot(
@@ -165,13 +170,14 @@ def _figure(pyplot: Any, down: int, across: int, size: tuple[float, float]) -> t
     return pyplot.subplots(down, across, figsize=size, squeeze=False)
 
 
-def _png(pyplot: Any, figure: Figure, axes: np.ndarray, used: int) -> bytes:
+def _png(pyplot: Any, figure: Figure, axes: np.ndarray, used: int, *, foot: float = 0.0) -> bytes:
+    """foot: the share of the height that is left free below."""
     for axis in axes.flat[used:]:
         axis.set_visible(False)
     for axis in axes.flat:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, foot, 1, 1))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})  # the same run gives the same bytes
     pyplot.close(figure)

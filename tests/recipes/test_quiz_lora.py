@@ -6,14 +6,8 @@ import contextlib
 import csv
 import io
 import json
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,18 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import killing
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Image, load_dataset
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
-from safetensors.numpy import load_file
+from whole_runs import ROOT, code_of, killed_at_each, on_two_ranks, other_files
 
 from tamis.config import ConfigError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = str(ROOT / "recipes" / "quiz_lora.tiny.yaml")
 # Every stage of the quickstart, each as short as it can be: what is learnt is the study's to show.
 SMALL = [
@@ -66,10 +58,6 @@ def small(main: Any, one_thread: None, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def pool(small: tuple) -> Dataset:
     return load_dataset("me/quiz-lora-data", "scores", split="train")
-
-
-def code_of(text: str, language: str) -> str:
-    return re.search(rf"```{language}\n(.*?)```", text, re.DOTALL).group(1)
 
 
 def test_it_ends_with_addresses_and_lines_that_load(small: tuple, hub: Any) -> None:
@@ -246,37 +234,13 @@ def lean(main: Any, one_thread: None, tmp_path_factory: pytest.TempPathFactory) 
     return folder / "out", settings[: settings.index("--output_dir")] + settings[settings.index("--arms") :]
 
 
-def published_files(output_dir: Path) -> dict[str, Any]:
-    """What each file holds: its bytes; of adapters the weights, since the format writes its metadata in any order.
-
-    How long training took (training.json) is no part of it.
-    """
-    folder = output_dir / "hub"
-    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    return {
-        name: {key: value.tobytes() for key, value in load_file(path).items()}
-        if path.suffix == ".safetensors"
-        else path.read_bytes()
-        for name, path in files.items()
-        if path.name != "training.json"
-    }
-
-
 def test_two_ranks_publish_what_one_publishes(lean: tuple, tmp_path: Path) -> None:
     out, settings = lean
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
-    launch += [str(ROOT / "accelerate_configs" / "multi_gpu.yaml"), "--num_processes", "2"]
-    command = [*launch, str(ROOT / "recipes" / "quiz_lora.py"), *settings, "--output_dir", str(tmp_path)]
-    # As many threads as the one process had: sums of floats depend on how they are shared out.
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    got = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert got.returncode == 0, got.stderr[-3000:]
-    assert got.stdout.count("results.json") == 1  # one rank speaks
+    said = on_two_ranks("quiz_lora", [*settings, "--output_dir", str(tmp_path)])
+    assert said.count("results.json") == 1  # one rank speaks
     results = json.loads((tmp_path / "results.json").read_text())
     assert all(stage["ranks"] == 2 for stage in results["stages"] if stage["name"].startswith("score "))
-    one, two = published_files(out), published_files(tmp_path)
-    assert one.keys() == two.keys()
-    assert [name for name in one if one[name] != two[name]] == []
+    assert other_files(out, tmp_path) == []
 
 
 def test_another_list_of_arms_in_the_same_folder(lean: tuple, main: Any, tmp_path: Path) -> None:
@@ -350,7 +314,7 @@ def test_where_it_may_not_publish_it_says_so_before_it_works(main: Any, hub: Any
 def test_killed_in_any_act_it_goes_on_to_the_same(lean: tuple, main: Any, tmp_path: Path) -> None:
     """kill -9 while it reads (quizzes are written), scores, trains, draws, and publishes; then to the end."""
     folder, settings = lean
-    out, said = tmp_path / "killed", tmp_path / "said"
+    out = tmp_path / "killed"
     moments = [
         lambda: any((out / "journal" / "quiz_writer").glob("*.arrow")),
         lambda: any((out / "journal" / "quiz").glob("*.arrow")),
@@ -358,29 +322,13 @@ def test_killed_in_any_act_it_goes_on_to_the_same(lean: tuple, main: Any, tmp_pa
         lambda: any((out / "journal" / "image").glob("*.arrow")),
         lambda: any((out / "hub").rglob("*.parquet")),
     ]
-
-    def work() -> None:
-        killing.be_rank(0, 1, 0)
-        sys.stdout = sys.stderr = said.open("a")
-        main([*settings, "--output_dir", str(out)])
-
-    for reached in moments:
-        child = killing.fork(work)
-        deadline = time.monotonic() + 120
-        while not reached() and time.monotonic() < deadline:
-            assert os.waitpid(child, os.WNOHANG) == (0, 0), said.read_text()[-2000:]
-            time.sleep(0.002)
-        os.kill(child, signal.SIGKILL)
-        assert killing.wait([child]) == [-signal.SIGKILL], said.read_text()[-2000:]
-        assert reached(), said.read_text()[-2000:]
-    assert killing.wait([killing.fork(work)]) == [0], said.read_text()[-2000:]
+    killed_at_each(moments, main, [*settings, "--output_dir", str(out)])
     results = json.loads((out / "results.json").read_text())
     assert results["arms"] == json.loads((folder / "results.json").read_text())["arms"]
     reused = {stage["name"] for stage in results["stages"] if stage.get("chunks_reused")}
     assert {"score quiz_writer", "score quiz", "score image"} <= reused
     assert [stage["adapters_reused"] for stage in results["stages"] if stage["name"] == "train"] == [4]
-    one, two = published_files(folder), published_files(out)
-    assert [name for name in one | two if one.get(name) != two.get(name)] == []
+    assert other_files(folder, out) == []
 
 
 def test_a_dry_run_counts_and_publishes_nothing(main: Any, hub: Any, tmp_path: Path, capsys: Any) -> None:

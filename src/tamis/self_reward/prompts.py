@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis.candidates import folder_names
@@ -14,7 +13,7 @@ from tamis.scoring import attach_scores
 from tamis.sources import pin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from datasets import Dataset
 
@@ -66,12 +65,14 @@ def gather(config: Any, writers: list[Any], run: Run) -> tuple[Dataset, Source |
     return first(made, config.limit), splits[USES[0]][1], {}
 
 
-def said(prompts: Dataset, base_model: str, revision: str | None) -> Iterator[str]:
+def said(prompts: Dataset, cut: dict[str, int]) -> str:
     """What a user is told of them before they are drawn."""
-    yield f"prompts: {', '.join(f'{count} {kind}' for kind, count in counts(prompts).items())}"
-    longer, most = too_long(prompts["prompt"][:], base_model, pin(base_model, "model", revision).revision)
-    if longer:
-        yield f"{longer} prompts are longer than the {most} tokens that the model's text encoder reads: cut there"
+    told = f"prompts: {', '.join(f'{count} {kind}' for kind, count in counts(prompts).items())}"
+    if cut["prompts"]:
+        told += (
+            f"; {cut['prompts']} longer than the {cut['tokens']} tokens that the model's text encoder reads: cut there"
+        )
+    return told
 
 
 def of_written(
@@ -189,7 +190,7 @@ def _table(rows: list[dict[str, Any]]) -> Dataset:
     return Dataset.from_list(rows, features=Features(dict.fromkeys(COLUMNS, Value("string"))))
 
 
-def too_long(prompts: Iterable[str], base_model: str, revision: str) -> tuple[int, int]:
+def too_long(prompts: Iterable[str], base_model: str, revision: str | None) -> dict[str, int]:
     """How many prompts are longer than the model's text encoders read, and how many tokens those read.
 
     The shortest-sighted of them counts: what is beyond it is cut.
@@ -197,10 +198,11 @@ def too_long(prompts: Iterable[str], base_model: str, revision: str) -> tuple[in
     from diffusers import DiffusionPipeline
     from transformers import AutoTokenizer
 
-    where = {} if Path(base_model).is_dir() else {"revision": revision}
+    base = pin(base_model, "model", revision)
+    where = {} if base.local else {"revision": base.revision}
     parts = DiffusionPipeline.load_config(base_model, **where)
     names = [name for name in parts if name.startswith("tokenizer") and isinstance(parts[name], list | tuple)]
     tokenizers = [AutoTokenizer.from_pretrained(base_model, subfolder=name, **where) for name in names]
-    most = min(tokenizer.model_max_length for tokenizer in tokenizers)
     shortest = min(tokenizers, key=lambda tokenizer: tokenizer.model_max_length)
-    return sum(len(shortest(prompt)["input_ids"]) > most for prompt in prompts), most
+    most = shortest.model_max_length
+    return {"prompts": sum(len(shortest(prompt)["input_ids"]) > most for prompt in prompts), "tokens": most}

@@ -10,6 +10,7 @@ from tamis import arms, cards, drawings, lora_cards, lora_pictures, report, sql,
 from tamis.arm_names import Arm
 from tamis.select import Cut
 from tamis.self_reward import choosing
+from tamis.self_reward.prompts import COMPLEXITIES
 from tamis.self_reward.rounds import ROUND
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 LINES = {"plain": 3, "complex": 1}  # of the grid: prompts of a class and complexity
 MOST_LINES = 16
-CLAIMS = {"abstract: 60 %": 0.6, "paper: 70 %": 0.7}
+CLAIMS = {"the abstract: 60 %": 0.6, "the paper: 70 %": 0.7}
 WINS = "clip_similarity_win_rate"
 
 
@@ -63,7 +64,13 @@ class SelfRewardRelease:
             "pictures/grid.png": lora_pictures.grid(
                 self.drawn, names, lines, unit="prompt_id", style=None, seed=self.seed
             ),
-            "pictures/wins.png": lora_pictures.win_rate_plot(told["comparisons"], self.best, [WINS, *won], CLAIMS),
+            "pictures/wins.png": lora_pictures.win_rate_plot(
+                told["comparisons"],
+                self.best,
+                [WINS, *won],
+                parts=[f"complexity={kind}" for kind in COMPLEXITIES],
+                claims=CLAIMS,
+            ),
             "pictures/arms.png": lora_pictures.arms_plot(told["arms"], self.columns_shown),
         }
 
@@ -181,6 +188,8 @@ class SelfRewardRelease:
             "rounds": cards.table(*self._rounds(code)),
             "several_rounds": len(told["rounds"]) > 1,
             "ended": told["ended"],
+            "cut": told["cut"]["prompts"],
+            "cut_tokens": told["cut"]["tokens"],
             "prompt_counts": cards.table(
                 ["use, complexity", "prompts"], [list(one) for one in told["prompts"].items()]
             ),

@@ -1,0 +1,80 @@
+"""Recipes run whole: on two ranks, killed in their acts, and what they published, held against each other."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import killing
+import torch
+from safetensors.numpy import load_file
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def code_of(text: str, language: str) -> str:
+    """The first block of that language on a card."""
+    return re.search(rf"```{language}\n(.*?)```", text, re.DOTALL).group(1)
+
+
+def published_files(output_dir: Path) -> dict[str, Any]:
+    """What each file holds: its bytes; of adapters the weights, since the format writes its metadata in any order.
+
+    How long training took (training.json) is no part of it.
+    """
+    folder = output_dir / "hub"
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {
+        name: {key: value.tobytes() for key, value in load_file(path).items()}
+        if path.suffix == ".safetensors"
+        else path.read_bytes()
+        for name, path in files.items()
+        if path.name != "training.json"
+    }
+
+
+def other_files(one: Path, two: Path) -> list[str]:
+    """Names of published files that two runs do not have alike."""
+    first, second = published_files(one), published_files(two)
+    assert first
+    return [name for name in first | second if first.get(name) != second.get(name)]
+
+
+def on_two_ranks(recipe: str, settings: list[str]) -> str:
+    """Launched as a user would; what it said."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
+    launch += [str(ROOT / "accelerate_configs" / "multi_gpu.yaml"), "--num_processes", "2"]
+    command = [*launch, str(ROOT / "recipes" / f"{recipe}.py"), *settings]
+    # As many threads as one process had: sums of floats depend on how they are shared out.
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    got = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert got.returncode == 0, got.stderr[-3000:]
+    return got.stdout
+
+
+def killed_at_each(moments: list[Callable[[], bool]], main: Callable[[list[str]], Any], settings: list[str]) -> None:
+    """kill -9 as soon as each of these is so, started again every time, then left to finish."""
+    said = Path(settings[settings.index("--output_dir") + 1]).with_suffix(".said")
+
+    def work() -> None:
+        killing.be_rank(0, 1, 0)
+        sys.stdout = sys.stderr = said.open("a")
+        main(settings)
+
+    for reached in moments:
+        child = killing.fork(work)
+        deadline = time.monotonic() + 120
+        while not reached() and time.monotonic() < deadline:
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), said.read_text()[-2000:]
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)
+        assert killing.wait([child]) == [-signal.SIGKILL], said.read_text()[-2000:]
+        assert reached(), said.read_text()[-2000:]
+    assert killing.wait([killing.fork(work)]) == [0], said.read_text()[-2000:]
