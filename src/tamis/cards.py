@@ -104,8 +104,9 @@ def fenced(text: str, language: str) -> Markdown:
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Markdown:
-    header = list(header)
-    lines = [header, ["---"] * len(header), *[[_escaped(cell) for cell in row] for row in rows]]
+    """Cells and heads are escaped: a head may name a class or a topic."""
+    head, *lines = [[_escaped(cell) for cell in row] for row in (header, *rows)]
+    lines = [head, ["---"] * len(head), *lines]
     return Markdown("\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import io
 import re
@@ -14,6 +13,7 @@ import pytest
 import yaml
 from datasets import Dataset, Features, List, Value
 from datasets import Image as ImageColumn
+from hostile import HOSTILE, block, strings
 from markdown_it import MarkdownIt
 from PIL import Image
 
@@ -26,17 +26,6 @@ from tamis.quiz.settings import QuizSettings
 from tamis.sources import Source
 
 TOPICS = ["dax", "wug", "zib"]
-HOSTILE = [
-    "../../etc/passwd",
-    'a"); import os; os.abort() #',
-    "x'); DROP TABLE scored; --",
-    "```\n# out\n\n---\nlicense: mit\n---",
-    '=HYPERLINK("https://evil.example","x")',
-    "<script>alert(1)</script> ![x](https://evil.example/t.png) | a |",
-    "Ørsted 鳥 \U0001f426",
-    "zero\u200bwidth\u202e \U000e0041 \\ back",
-    "{{ config }} {% raw %}",
-]
 SOURCE = Source("a/candidates", "dataset", "1" * 40, "cc0-1.0")
 BASE = Source("a/model", "model", "2" * 40, "mit")
 COLUMNS = Columns("topic", "article", "image", "author", "licence")
@@ -143,16 +132,6 @@ def release_of(
         seed=0,
         paper={"judge": ("J2", "j/j2"), "base_model": ("A model", "a/Model")},
     )
-
-
-def block(text: str, language: str) -> str:
-    """The first code block of a language, as a Markdown parser finds it."""
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
-    return next(one.content for one in tokens if one.type == "fence" and one.info == language)
-
-
-def strings(code: str) -> list[Any]:
-    return [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
 
 
 @pytest.mark.parametrize("topic", HOSTILE)

@@ -214,7 +214,7 @@ class SelfRewardRelease:
         """One sentence: how often the best arm wins against the base model, beside what the paper says."""
         one = self._against("none", WINS)
         if one is None or one["difference"] is None:
-            return "The base model was not among the arms: nothing can be said of the paper's claim."
+            return "No picture could be compared with the base model's: nothing can be said of the paper's claim."
         reach = "" if one["low"] is None else f" [{0.5 + one['low']:.1%}, {0.5 + one['high']:.1%}]"
         return (
             f"{cards.code(self.best)} wins against the base model by CLIP similarity in {0.5 + one['difference']:.1%}"

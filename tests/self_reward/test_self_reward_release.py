@@ -1,0 +1,216 @@
+"""What self_reward_lora publishes of a run: whatever classes and prompts say, cards and tables only show it."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from datasets import Dataset, Value
+from datasets import Image as ImageColumn
+from hostile import HOSTILE, block, strings
+from markdown_it import MarkdownIt
+from PIL import Image
+
+from tamis import arm_names, drawings, grading, scorers
+from tamis.self_reward import choosing, rounds
+from tamis.self_reward.prompts import counts, of_dataset
+from tamis.self_reward.release import SelfRewardRelease
+from tamis.self_reward.settings import SelfRewardSettings
+from tamis.sources import Source
+
+BASE = Source("a/model", "model", "2" * 40, "mit")
+SOURCE = Source("a/prompts", "dataset", "1" * 40, "cc0-1.0")
+SETTINGS = SelfRewardSettings(dataset="a/prompts", judge={"model": "j/j"}, clip={"model": "c/c"})
+REWARDS = scorers.build(SETTINGS.rewards())
+REWARD = SETTINGS.reward
+
+
+def png(shade: int) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 12), (shade % 256, 80, 120)).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def prompts_of(classes: list[str], each: int = 3) -> Dataset:
+    def rows(use: str) -> Dataset:
+        return Dataset.from_list(
+            [
+                {"row_id": f"c{n}-{use}-{at}", "class": label, "prompt": f"a {use} {label} {at}"}
+                for n, label in enumerate(classes)
+                for at in range(each)
+            ]
+        )
+
+    return of_dataset(
+        {"train": rows("train"), "heldout": rows("heldout")},
+        class_column="class",
+        prompt_column="prompt",
+        complexity_column=None,
+        classes=None,
+    )
+
+
+def scored(drawn: Dataset) -> Dataset:
+    """With a picture of a few pixels, and what the scorers would have added: numbers by rule, else nothing."""
+    pictures = [png(at) for at in range(len(drawn))]
+    made = drawn.add_column("image", pictures, feature=ImageColumn(decode=False))
+    columns = {name: kind for one in REWARDS for name, kind in one.columns.items()} | {"diversity": Value("float32")}
+    columns |= {f"{one.name}_error": Value("string") for one in REWARDS} | {"image_error": Value("string")}
+    for place, (name, kind) in enumerate(columns.items()):
+        numbers = [((7 * at + place) % 11) / 11 for at in range(len(drawn))]
+        values = numbers if getattr(kind, "dtype", "") == "float32" else [None] * len(drawn)
+        made = made.add_column(name, values, feature=kind)
+    return made
+
+
+def release_of(
+    classes: list[str],
+    listed: tuple[str, ...] = ("none", "random-1", "top-1"),
+    *,
+    per_class: bool = False,
+    rounds_run: int = 1,
+    source: Source | None = SOURCE,
+    tmp: Path,
+    **changed: Any,
+) -> SelfRewardRelease:
+    """As the recipe makes one."""
+    asked, arms = prompts_of(classes), choosing.FORMS.expand(list(listed), 1)
+    pools, history, choices, paths, wearing = [], [], [], {}, {}
+    for number in range(1, rounds_run + 1):
+        leader = rounds.leader(arms, number)
+        pool = scored(rounds.to_generate(asked, 3, number=number, seed=0, wearing=wearing))
+        pool = choosing.with_rank(pool, reward=REWARD, **choosing.PASSING, least=0.1)
+        pools.append(pool)
+        history.append(rounds.summary(pool, number, reward=REWARD))
+        wanted = {0: arms} if number == 1 else {0: [leader]}
+        made = choosing.choose_all(pool, wanted, reward=REWARD, per_class=per_class)
+        choices += made
+        folders = choosing.folders(choices, 0)
+        for choice in made:
+            paths[choice] = tmp / folders[choice]
+            paths[choice].mkdir(parents=True)
+            (paths[choice] / "pytorch_lora_weights.safetensors").write_bytes(folders[choice].encode())
+        wearing = rounds.wearing(made, paths, leader, seed=0, classes=asked["class"][:])
+    drawn = scored(rounds.to_grade(asked, choices, paths, 2))
+    metrics, best = ["clip_similarity", "diversity"], arm_names.headline(arms)
+    measured = grading.measure(
+        drawn,
+        metrics,
+        best=best,
+        clusters=["prompt_id", "class"],
+        unrelated=None,
+        contests=None,
+        won=["clip_similarity"],
+        parts=["complexity"],
+        apart=["complexity", "class"],
+        seed=0,
+    )
+    config = {"dataset": "a/prompts", "seed": 0, "other_seeds": [], "other_seeds_arms": [], "judge": {"model": "j/j"}}
+    config |= {"writer": None, "per_class": per_class, "candidates_per_prompt": 3, "pairwise": None, "grading": []}
+    config |= {"pairwise_column": "prompt", "base_model": "a/model", "classes": classes, "lora_r": 16}
+    results = {"config": config | changed, "nulls": {}, "versions": {"tamis": "0"}, "sources": []} | measured
+    results |= {"nulls_drawn": drawings.nulls(drawn, metrics, None), "prompts": counts(asked), "refused": {}}
+    results |= {"cut": {"prompts": 0, "tokens": 77}, "rounds": history, "ended": None}
+    return SelfRewardRelease(
+        dataset_id="me/data",
+        model_id="me/lora",
+        source=source,
+        base=BASE,
+        prompts=asked,
+        pools=pools,
+        drawn=drawn,
+        choices=choices,
+        folders=choosing.folders(choices, 0),
+        paths=paths,
+        results=results,
+        best=best,
+        metrics=metrics,
+        rewards=REWARDS,
+        graders=scorers.build(SETTINGS.graders()),
+        reward=REWARD,
+        seed=0,
+        paper={"judge": ("J2", "j/j2"), "detector": ("D",), "writer": ("W",), "lora_r": (4,)},
+    )
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_a_class_is_only_text_wherever_it_is_shown(label: str, tmp_path: Path) -> None:
+    release = release_of([label, "moon"], per_class=True, rounds_run=2, tmp=tmp_path / "adapters")
+    release.results["refused"] = {label: f"no prompts: {label}"}
+    release.results["ended"] = f"of {label} no picture passes any more"
+    for card in (release.adapter_card(), release.dataset_card()):
+        text = card.render()
+        header, body = text.split("---\n", 2)[1:]
+        assert yaml.safe_load(header)["license"] == "mit"
+        html = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(body)
+        outside = re.sub(r"<(code|pre)[ >].*?</\1>", "", html, flags=re.DOTALL)
+        assert "evil.example" not in outside and "<script" not in html
+        assert html.count("<h1>") == 1 and html.count("<img") == text.count("](pictures/")
+    folder = release.folders[release.choices[0]].split("/")[0]
+    assert re.fullmatch(r"[\w-]+", folder, re.ASCII)
+    code = block(release.adapter_card().render(), "python")
+    wanted = {"a/model", "me/lora", f"{folder}/top-1", f"a train {label} 0", "pytorch_lora_weights.safetensors", 0}
+    assert set(strings(code)) == wanted
+    published = tmp_path / "scores.parquet"
+    release.pool.to_parquet(str(published))
+    query = block(release.dataset_card().render(), "sql")
+    query = query.replace("hf://datasets/me/data/data/scores/*.parquet", str(published))
+    kept = {row_id for (row_id,) in duckdb.sql(query).fetchall()}
+    mine = [row for row in release.pool.select_columns(["row_id", "arms"]) if "top-1" in row["arms"]]
+    assert kept == {row["row_id"] for row in mine} and len(kept) == 6
+    page = release.page(release.pictures())
+    assert "<script" not in page and 'src="https' not in page
+
+
+def test_every_arm_is_explained_and_in_the_pool(tmp_path: Path) -> None:
+    listed = ("none", "random-2", "bottom-1", "top-1", "top-20pct", "caption-1", "top-1.dpo")
+    release = release_of(["moon", "arrow"], listed, rounds_run=2, tmp=tmp_path)
+    text = release.adapter_card().render()
+    for arm in (*listed, "top-1.round-2"):
+        assert re.search(rf"^\| `{re.escape(arm)}` \| \d", text, re.MULTILINE), arm
+    assert "by Diffusion\\-DPO" in text and "drew" in text
+    configs = release.configs()
+    arms = {"random-2.1", "bottom-1", "top-1", "top-20pct", "caption-1", "top-1.dpo", "top-1.round-2"}
+    assert set(configs) == {"scores", "prompts", "drawn", *arms}
+    for arm in arms:
+        members = [row["row_id"] for row in release.pool.select_columns(["row_id", "arms"]) if arm in row["arms"]]
+        assert configs[arm]["row_id"][:] == members
+        assert all(member.split("-round-")[1][0] == ("2" if arm.endswith("round-2") else "1") for member in members)
+    worn = {row["adapter"] for row in release.pool.select_columns(["adapter", "round"]) if row["round"] == "round-2"}
+    assert worn == {"top-1"} and str(tmp_path) not in str(release.pool.select_columns(["adapter"])[:])
+
+
+def test_what_was_not_run_is_not_told(tmp_path: Path) -> None:
+    lean = release_of(["moon"], ("top-1",), tmp=tmp_path / "lean", source=None)
+    text = lean.adapter_card().render()
+    for absent in (
+        "`retention`:",
+        "`pairwise_win_rate`:",
+        "took no part",
+        "starts from the base model again",
+        "ComfyUI:",
+    ):
+        assert absent not in text
+    assert lean.adapter_card().metadata["license"] == "mit" and "no further round" not in text.lower()
+    full = release_of(["moon"], tmp=tmp_path / "full", rounds_run=2, pairwise={"judge": {"model": "other/j"}})
+    text = full.adapter_card().render()
+    assert "starts from the base model again" in text and "It is the judge that chose" not in text
+    assert "wins against the base model by CLIP similarity in" in text
+
+
+def test_the_grid_shows_nothing_chance_the_best_and_the_last_round(tmp_path: Path) -> None:
+    release = release_of(["moon", "arrow"], ("none", "random-1", "bottom-1", "top-1"), rounds_run=3, tmp=tmp_path)
+    assert release._grid_arms() == ["none", "random-1.1", "top-1", "top-1.round-3"]
+    assert list(release._grid_lines()) == [f"c{label}-heldout-{at}" for label in (0, 1) for at in range(3)]
+
+
+def test_differences_from_the_paper_name_both_values(tmp_path: Path) -> None:
+    text = release_of(["moon"], tmp=tmp_path).adapter_card().render()
+    assert "- judge: `j/j` here, `J2` in the paper" in text and "- lora_r: `16` here, `4` in the paper" in text
+    assert "- detector: `google/owlv2-base-patch16-ensemble` here, `D` in the paper" in text
+    assert "- writer: `none: prompts were read` here, `W` in the paper" in text
