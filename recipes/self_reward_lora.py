@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
         hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)
 
-    pools, history, choices, paths, wearing, ended = [], [], [], {}, {}, None
+    pools, history, choices, paths, wearing, untrained, ended = [], [], [], {}, {}, {}, None
     for number in range(1, config.rounds + 1):
         leader = rounds.leader(seeds[config.seed], number)
 
@@ -145,8 +145,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         refused |= unseen
         asked = prompts.without(asked, unseen)
         wanted = seeds if number == 1 else {config.seed: [leader]}
-        made = choosing.choose_all(pool, wanted, reward=config.reward, per_class=config.per_class)
+        made, empty = choosing.choose_all(pool, wanted, reward=config.reward, per_class=config.per_class)
+        for name, why in empty.items():
+            run.say(f"not trained: {name}: {why}")
         choices += made
+        untrained |= empty
 
         # ---- 4. Train ------------------------------------------------------------------------------------------------
         folders = choosing.folders(choices, config.seed)
@@ -198,7 +201,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )
     run.nulls = nulls
     results = run.results(arms=measured.pop("arms"), comparisons=measured.pop("comparisons")) | measured
-    results |= {"prompts": prompts.counts(asked), "cut": cut, "refused": refused, "rounds": history, "ended": ended}
+    results |= {"prompts": prompts.counts(asked), "cut": cut, "refused": refused, "untrained": untrained}
+    results |= {"rounds": history, "ended": ended}
     results["nulls_drawn"] = drawings.nulls(drawn, metrics, contests)
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------

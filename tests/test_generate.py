@@ -181,3 +181,19 @@ def test_size_and_what_not_to_draw_are_settings(run) -> None:
         attach_scores(rows, replace(DRAWING, negative_prompt=what), run=run) for what in (None, "a red circle")
     )
     assert not alike(pixels(plain), pixels(otherwise))
+
+
+def test_a_prompt_is_encoded_once_for_all_of_its_pictures(run, monkeypatch) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    encode, asked = StableDiffusionPipeline.encode_prompt, []
+
+    def counted(pipeline, prompt, *how, **settings):
+        if prompt is not None:
+            asked.append(prompt)
+        return encode(pipeline, prompt, *how, **settings)
+
+    monkeypatch.setattr(StableDiffusionPipeline, "encode_prompt", counted)
+    rows = to_draw([row(prompt, seed) for prompt in PROMPTS[:2] for seed in range(5)])
+    attach_scores(rows, DRAWING, run=run, batch_size=4)  # batches end in the middle of a prompt's pictures
+    assert asked == list(PROMPTS[:2])

@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset
 from drawn_rows import ARMS, drawn, grid
 
-from tamis.grading import Graded, win_rates
+from tamis.grading import Graded, measure, win_rates
 
 
 def test_means_pool_draws_and_split_by_style() -> None:
@@ -124,3 +124,21 @@ def test_how_often_an_arm_wins_on_the_same_prompt_and_noise() -> None:
 def test_what_needs_no_lora_comes_first() -> None:
     values = grid({"top-2": 0.5, "full": 0.2}) | grid({"none": 0.1})
     assert Graded(drawn(values), ["topic"], seed=0).arms[0] == "none"
+
+
+def test_parts_are_compared_apart() -> None:
+    """In photos the arm is better, in drawings worse."""
+    values = grid({"none": 0.1, "top-2": 0.3}, topics=8, styles=("photo", "drawing"))
+    values |= {key: 0.0 for key in values if key[0] == "top-2" and key[2] == "drawing"}
+    made = drawn(values)
+    told = {"clusters": ["topic"], "unrelated": None, "contests": None, "seed": 0, "won": ["quiz_accuracy"]}
+    found = measure(made, ["quiz_accuracy"], best="top-2", apart=["style"], **told)
+    rates = {one["metric"]: one for one in found["comparisons"] if one["a"] == "top-2"}
+    assert rates["quiz_accuracy@style=photo"]["difference"] == pytest.approx(0.2)
+    assert rates["quiz_accuracy_win_rate@style=photo"]["difference"] == 0.5
+    assert rates["quiz_accuracy_win_rate@style=drawing"]["difference"] == -0.5
+    assert rates["quiz_accuracy_win_rate"]["difference"] == 0 and rates["quiz_accuracy_win_rate"]["n"] == 32
+    plain = measure(made, ["quiz_accuracy"], best="top-2", parts=[], **told)
+    assert not [
+        name for name in (*plain["arms"]["none"], *(one["metric"] for one in plain["comparisons"])) if "@" in name
+    ]

@@ -83,3 +83,29 @@ def test_plots_with_nothing_to_show_and_with_much() -> None:
     found = {arm: estimate(None) for arm in inputs} | {"top-2": estimate(0.4, 0.1)}
     plot = lora_pictures.input_output_plot(inputs, outputs, found, list(inputs))
     assert plot == lora_pictures.input_output_plot(inputs, outputs, found, list(inputs))
+
+
+def test_a_plot_of_win_rates_has_every_rival_and_part_that_there_is() -> None:
+    def one(rival: str, metric: str, difference: float | None, low: float | None = None) -> dict[str, Any]:
+        high = None if low is None else 0.3
+        return {"a": "top-1", "b": rival, "metric": metric, "difference": difference, "low": low, "high": high}
+
+    told = [one("none", "x_win_rate", 0.1, -0.1), one("none", "x_win_rate@complexity=plain", 0.5)]
+    told += [one("random-1", "x_win_rate", None), one("none", "y_win_rate", 0.1), one("none", "x", 3.0)]
+    how: dict[str, Any] = {"parts": ["complexity=plain"], "claims": {"the paper: 70 %": 0.7}}
+    two = lora_pictures.win_rate_plot(told, "top-1", ["x_win_rate", "y_win_rate"], **how)
+    assert two == lora_pictures.win_rate_plot(told, "top-1", ["x_win_rate", "y_win_rate"], **how)
+    alone = lora_pictures.win_rate_plot(told, "top-1", ["x_win_rate"], parts=[], claims={})
+    width = [Image.open(io.BytesIO(plot)).width for plot in (two, alone)]
+    assert width[0] == 2 * width[1]
+
+
+def test_a_grids_lines_are_called_as_they_are_told() -> None:
+    made = drawn(["p-1", "p-2"], ["none"], 1).rename_column("topic", "prompt_id")
+    how: dict[str, Any] = {"unit": "prompt_id", "style": None, "seed": 0}
+    short, long = (
+        lora_pictures.grid(made, ["none"], {"p-1": name, "p-2": "b"}, **how) for name in ("a", "a long prompt " * 40)
+    )
+    assert tiles(short, GREEN) == tiles(long, GREEN) == 2
+    width = [Image.open(io.BytesIO(sheet)).width for sheet in (short, long)]
+    assert width[0] < width[1] < 600

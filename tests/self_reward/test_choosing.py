@@ -9,7 +9,8 @@ import pytest
 from datasets import Dataset, Image
 
 from tamis.config import ConfigError
-from tamis.self_reward.choosing import FORMS, choose, dropped, with_rank
+from tamis.self_reward import choosing
+from tamis.self_reward.choosing import FORMS, choose, choose_all, decided_by, dropped, unseen, with_rank
 
 HOW: dict[str, Any] = {"reward": "score", "caption": "alike", "seed": 0}
 # prompt: (score, confidence, alike) of each picture
@@ -72,15 +73,56 @@ def test_prompts_without_a_picture_are_told_by_reason() -> None:
     assert dropped(pool()) == {"no picture passes": ["p3"], "no picture could be drawn": ["p5"]}
 
 
-def test_nothing_left_is_an_error() -> None:
-    some = pool().select([8, 9, 10, 11])  # p3
-    with pytest.raises(ConfigError, match="arm top-1: no picture of 4 is left to train on"):
-        choose(some, FORMS.parse("top-1"), **HOW)
-    with pytest.raises(ConfigError, match="arm top-1.dpo: no picture of 4 is left to train on"):
-        choose(pool().select([12, 13, 14, 15]), FORMS.parse("top-1.dpo"), **HOW)
+def test_where_nothing_tells_good_from_bad_chance_chooses_and_no_pair_is_made() -> None:
+    equal = pool().select([12, 13, 14, 15])  # p4
+    assert len(choose(equal, FORMS.parse("top-1"), **HOW)) == len(choose(equal, FORMS.parse("bottom-1"), **HOW)) == 1
+    assert len(choose(equal, FORMS.parse("top-1.dpo"), **HOW)) == 0
+    assert len(choose(pool().select([8, 9, 10, 11]), FORMS.parse("top-1"), **HOW)) == 0  # p3: none passes
 
 
-@pytest.mark.parametrize("name", ["top", "top-0pct", "top-101pct", "bottom-20pct", "full", "top-1.matched"])
-def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="expected none, top-K, bottom-K, random-K, caption-K, top-Ppct; .dpo behind"):
-        FORMS.parse(name)
+def by_class(*labels: str) -> Dataset:
+    """The pool with a class for each of its five prompts."""
+    names = dict(zip(POOL, labels, strict=True))
+    made = pool().add_column("class", [names[prompt] for prompt in pool()["prompt_id"][:]])
+    return made.add_column(choosing.CAPTION, [0.5] * len(made))
+
+
+def chosen(made: Dataset, *names: str, per_class: bool = False) -> dict[str, set[str]]:
+    arms = {0: [FORMS.parse(name) for name in names]}
+    choices, _ = choose_all(made, arms, reward="score", per_class=per_class)
+    return {folder: set(choice.rows["prompt_id"]) for choice, folder in choosing.folders(choices, 0).items()}
+
+
+def test_a_class_of_which_no_picture_passes_is_in_no_arm() -> None:
+    made = by_class("moon", "moon", "sun", "arrow", "sun")
+    assert unseen(made) == {"sun": "none of its 8 pictures passes"}
+    assert chosen(made, "none", "top-1", "random-1.1") == dict.fromkeys(["top-1", "random-1.1"], {"p1", "p2", "p4"})
+    with pytest.raises(ConfigError, match="no class is left of 1: .* another threshold"):
+        chosen(made.select([8, 9, 10, 11]), "top-1")
+
+
+def test_a_lora_over_all_classes_or_one_for_each() -> None:
+    made = by_class("moon", "moon", "sun", "a / b", "sun")
+    assert chosen(made, "top-1", per_class=True) == {"moon/top-1": {"p1", "p2"}, "a-b/top-1": {"p4"}}
+    assert chosen(made, "top-1") == {"top-1": {"p1", "p2", "p4"}}
+
+
+def test_arms_train_for_the_steps_of_the_first_seeds_best() -> None:
+    from tamis.training.diffusion_lora import DiffusionLora
+
+    made = by_class("moon", "moon", "sun", "arrow", "sun")
+    arms = {seed: [FORMS.parse("random-1.1"), FORMS.parse("top-1"), FORMS.parse("top-1.dpo")] for seed in (0, 1)}
+    config = DiffusionLora(num_train_epochs=7, num_repeats=1, train_batch_size=2)
+    choices, empty = choose_all(made, arms, reward="score", per_class=True)
+    assert empty == {"arrow/top-1.dpo": "no picture of 4 is left to train on"}
+    assert choosing.steps(choices, "top-1", config) == {"moon": 7, "arrow": 7}
+    whole, _ = choose_all(made, arms, reward="score", per_class=False)
+    assert choosing.steps(whole, "top-1", config) == {"": 14}  # of three pictures, two batches
+    told = {worse: {choice.arm.name for choice in some} for worse, some in choosing.by_loss(whole).items()}
+    assert told == {None: {"random-1.1", "top-1"}, "worse": {"top-1.dpo"}}
+
+
+def test_what_told_the_best_picture_from_the_second_is_counted() -> None:
+    """p1: the reward; p2: equal rewards, the detector; p4: nothing tells; of p3 and p5 none passes."""
+    assert decided_by(pool(), reward="score") == {"reward": 1, "detector": 1, "chance": 1, "only one passes": 0}
+    assert decided_by(pool().select([0, 1]), reward="score")["only one passes"] == 1

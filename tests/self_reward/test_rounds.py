@@ -8,7 +8,9 @@ import pytest
 from datasets import Dataset
 
 from tamis.generate import WEIGHTS
-from tamis.self_reward.rounds import collapsed, to_generate
+from tamis.self_reward import choosing
+from tamis.self_reward.rounds import collapsed, ended, leader, to_generate, to_grade, to_retain, wearing
+from tamis.topic_arms import Choice
 
 PROMPTS = Dataset.from_list(
     [
@@ -50,3 +52,65 @@ def test_rounds_end_where_the_pictures_become_one(by_round: list[float | None], 
         assert said.startswith(
             f"diversity fell from 0.500 to 0.340 in round {len(by_round)}, by 32% (30% are accepted)"
         )
+
+
+def choice(name: str, topic: str = "", seed: int = 0) -> Choice:
+    return Choice(topic, choosing.FORMS.parse(name), seed, PROMPTS)
+
+
+def adapters(folder: Path, *choices: Choice) -> dict[Choice, Path]:
+    found = {}
+    for number, one in enumerate(choices):
+        found[one] = folder / str(number)
+        found[one].mkdir()
+        (found[one] / WEIGHTS).write_bytes(str(number).encode())
+    return found
+
+
+def test_all_arms_and_seeds_draw_what_was_held_out_and_the_model_alone_does_too(tmp_path: Path) -> None:
+    top, chance, again = choice("top-1"), choice("random-1.1"), choice("top-1", seed=2)
+    made = to_grade(PROMPTS, [top, chance, again], adapters(tmp_path, top, chance, again), 2)
+    told = [(row["prompt_id"], row["arm"], row["seed"], bool(row["adapter"])) for row in made]
+    one = [("moon-2", "none", 0, False), ("moon-2", "none", 2, False), ("moon-2", "top-1", 0, True)]
+    one += [("moon-2", "random-1.1", 0, True), ("moon-2", "top-1", 2, True)]
+    assert told == [row for row in one for _ in range(2)]
+    noise = {(row["arm"], row["seed"], row["turn"]): row["image_seed"] for row in made}
+    assert noise["none", 0, 1] == noise["top-1", 0, 1] != noise["top-1", 2, 1] == noise["none", 2, 1]
+
+
+def test_an_adapter_of_a_class_draws_that_class(tmp_path: Path) -> None:
+    moon, arrow = choice("top-1", "moon"), choice("top-1", "arrow")
+    paths = adapters(tmp_path, moon, arrow)
+    made = to_grade(PROMPTS, [moon, arrow], paths, 1)
+    assert [(row["class"], row["adapter"]) for row in made] == [("moon", ""), ("moon", str(paths[moon]))]
+    kept = to_retain(PROMPTS, ["a tree"], [moon, arrow], paths)
+    told = {(row["class"], row["prompt"], row["adapter"]) for row in kept}
+    assert told == {
+        (label, "a tree", path) for label, one in (("moon", moon), ("arrow", arrow)) for path in ("", str(paths[one]))
+    }
+    for label in ("moon", "arrow"):  # each is held against the model alone, from the same noise
+        assert len({row["image_seed"] for row in kept if row["class"] == label}) == 1
+
+
+def test_the_first_rounds_best_generates_for_the_second_and_so_on(tmp_path: Path) -> None:
+    arms = [choosing.FORMS.parse(name) for name in ("none", "top-20pct", "random-1.1", "top-1", "top-1.dpo")]
+    first, second = leader(arms, 1), leader(arms, 2)
+    assert first == arms[3] and (second.name, second.way, second.k) == ("top-1.round-2", "top", 1)
+    assert leader(arms, 3).name == "top-1.round-3" and second not in arms
+    both = choice("top-1"), choice("top-1", seed=2)
+    paths = adapters(tmp_path, *both)
+    assert wearing(both, paths, first, seed=0, classes=["moon", "arrow"]) == dict.fromkeys(
+        ["moon", "arrow"], paths[both[0]]
+    )
+    own = choice("top-1", "moon")
+    assert wearing([own], {own: tmp_path}, first, seed=0, classes=["moon", "arrow"]) == {"moon": tmp_path}
+
+
+def test_a_round_ends_where_a_class_is_no_longer_seen() -> None:
+    seen, lost = (
+        {"unseen": {}, "diversity": 0.5},
+        {"unseen": {"moon": "none of its 3 pictures passes"}, "diversity": 0.5},
+    )
+    assert ended([lost], 0.3) is None  # the first round leaves the class out
+    assert ended([seen, lost], 0.3) == "of moon no picture passes any more"
+    assert ended([seen, seen], 0.3) is None and "diversity fell" in ended([seen, seen | {"diversity": 0.1}], 0.3)

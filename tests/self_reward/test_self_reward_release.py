@@ -88,7 +88,7 @@ def release_of(
         pools.append(pool)
         history.append(rounds.summary(pool, number, reward=REWARD))
         wanted = {0: arms} if number == 1 else {0: [leader]}
-        made = choosing.choose_all(pool, wanted, reward=REWARD, per_class=per_class)
+        made, _ = choosing.choose_all(pool, wanted, reward=REWARD, per_class=per_class)
         choices += made
         folders = choosing.folders(choices, 0)
         for choice in made:
@@ -114,7 +114,12 @@ def release_of(
     config |= {"writer": None, "per_class": per_class, "candidates_per_prompt": 3, "pairwise": None, "grading": []}
     config |= {"pairwise_column": "prompt", "base_model": "a/model", "classes": classes, "lora_r": 16}
     results = {"config": config | changed, "nulls": {}, "versions": {"tamis": "0"}, "sources": []} | measured
-    results |= {"nulls_drawn": drawings.nulls(drawn, metrics, None), "prompts": counts(asked), "refused": {}}
+    results |= {
+        "nulls_drawn": drawings.nulls(drawn, metrics, None),
+        "prompts": counts(asked),
+        "refused": {},
+        "untrained": {},
+    }
     results |= {"cut": {"prompts": 0, "tokens": 77}, "rounds": history, "ended": None}
     return SelfRewardRelease(
         dataset_id="me/data",
@@ -142,6 +147,7 @@ def release_of(
 def test_a_class_is_only_text_wherever_it_is_shown(label: str, tmp_path: Path) -> None:
     release = release_of([label, "moon"], per_class=True, rounds_run=2, tmp=tmp_path / "adapters")
     release.results["refused"] = {label: f"no prompts: {label}"}
+    release.results["untrained"] = {f"{label}/top-1.dpo": "no picture of 3 is left to train on"}
     release.results["ended"] = f"of {label} no picture passes any more"
     for card in (release.adapter_card(), release.dataset_card()):
         text = card.render()

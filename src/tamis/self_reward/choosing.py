@@ -65,7 +65,7 @@ def dropped(pool: Dataset) -> dict[str, list[str]]:
 
 
 def choose(pool: Dataset, arm: Arm, *, reward: str, caption: str, seed: int) -> Dataset:
-    """The rows of a ranked pool that the arm keeps, of .dpo with a column `worse`."""
+    """The rows of a ranked pool that the arm keeps, of .dpo with a column `worse`. There may be none."""
     if arm.percent:
         kept = top_k(pool, RANK, fraction=arm.k / 100, seed=seed, at_most=True)
     elif arm.way == "random":
@@ -77,8 +77,6 @@ def choose(pool: Dataset, arm: Arm, *, reward: str, caption: str, seed: int) -> 
         kept = take(pool, _of_each(pool, column, arm.k, seed, lowest=arm.way == "bottom"))
     if "dpo" in arm.marks:
         kept = beside_the_worst(kept, pool, reward)
-    if len(kept) == 0:
-        raise ConfigError(f"arm {arm.name}: no picture of {len(pool)} is left to train on")
     return kept
 
 
@@ -92,8 +90,10 @@ def unseen(pool: Dataset) -> dict[str, str]:
     }
 
 
-def choose_all(pool: Dataset, arms: dict[int, list[Arm]], *, reward: str, per_class: bool) -> list[Choice]:
-    """What every arm of every seed keeps of a ranked pool, without its unseen classes.
+def choose_all(
+    pool: Dataset, arms: dict[int, list[Arm]], *, reward: str, per_class: bool
+) -> tuple[list[Choice], dict[str, str]]:
+    """What every arm of every seed keeps of a ranked pool, without its unseen classes; and arms that keep nothing.
 
     per_class: a choice for each class, whose adapter is its own; else one over all of them, of topic "". `none` keeps
     nothing and is in no choice.
@@ -105,14 +105,19 @@ def choose_all(pool: Dataset, arms: dict[int, list[Arm]], *, reward: str, per_cl
             f"no class is left of {len(gone)}: of none is there a picture that the judge rewards and on which the "
             "detector finds the class; another threshold, or another way to ask: detector: {threshold: ..., query: ...}"
         )
-    parts = {label: [label] for label in known} if per_class else {"": known}
-    return [
-        Choice(topic, arm, seed, choose(rows, arm, reward=reward, caption=CAPTION, seed=seed))
-        for topic, rows in ((name, pool.select(np.flatnonzero(np.isin(labels, some)))) for name, some in parts.items())
-        for seed, wanted in arms.items()
-        for arm in wanted
-        if arm.way != "none"
-    ]
+    choices, empty = [], {}
+    for topic, some in {label: [label] for label in known}.items() if per_class else [("", known)]:
+        rows = pool.select(np.flatnonzero(np.isin(labels, some)))
+        for seed, wanted in arms.items():
+            for arm in wanted:
+                if arm.way == "none":
+                    continue
+                made = Choice(topic, arm, seed, choose(rows, arm, reward=reward, caption=CAPTION, seed=seed))
+                if len(made.rows):
+                    choices.append(made)
+                else:
+                    empty[made.folder(topic, seed)] = f"no picture of {len(rows)} is left to train on"
+    return choices, empty
 
 
 def folders(choices: list[Choice], seed: int) -> dict[Choice, str]:

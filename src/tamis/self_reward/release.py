@@ -197,6 +197,9 @@ class SelfRewardRelease:
             "refused": cards.table(["class", "why"], [list(item) for item in told["refused"].items()])
             if told["refused"]
             else None,
+            "untrained": cards.table(["arm", "why"], [[code(arm), why] for arm, why in told["untrained"].items()])
+            if told["untrained"]
+            else None,
             "nulls": cards.nulls_table(self.pool_nulls, len(self.pool)),
             "drawn_rows": len(self.drawn),
             "nulls_drawn": cards.nulls_table(
