@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tamis import arms, cards, drawings, lora_cards, lora_pictures, report, sql, tables, topic_arms
 from tamis.arm_names import Arm
 from tamis.select import Cut
-from tamis.self_reward import choosing
+from tamis.self_reward import choosing, telling
 from tamis.self_reward.prompts import COMPLEXITIES
 from tamis.self_reward.rounds import ROUND
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 LINES = {"plain": 3, "complex": 1}  # of the grid: prompts of a class and complexity
 MOST_LINES = 16
-CLAIMS = {"the abstract: 60 %": 0.6, "the paper: 70 %": 0.7}
-WINS = "clip_similarity_win_rate"
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,6 @@ class SelfRewardRelease:
 
     def pictures(self) -> dict[str, bytes]:
         told, names = self.results, self._grid_arms()
-        won = [metric for metric in self._won() if metric != WINS]
         lines = self._grid_lines()
         return {
             "pictures/grid.png": lora_pictures.grid(
@@ -67,9 +64,9 @@ class SelfRewardRelease:
             "pictures/wins.png": lora_pictures.win_rate_plot(
                 told["comparisons"],
                 self.best,
-                [WINS, *won],
+                telling.win_rates(told),
                 parts=[f"complexity={kind}" for kind in COMPLEXITIES],
-                claims=CLAIMS,
+                claims=telling.CLAIMS,
             ),
             "pictures/arms.png": lora_pictures.arms_plot(told["arms"], self.columns_shown),
         }
@@ -127,10 +124,10 @@ class SelfRewardRelease:
             ],
             tables={
                 "The arms": choosing.table(self._arms(), self.choices, str, reward=self.reward),
-                "How often the best one wins": self._wins(str),
+                "How often the best one wins": telling.wins(told, self.best, str),
                 "Means by arm": tables.means(told, self.columns_shown, str),
                 f"{self.best} against the others": tables.comparisons(told, self.best, str, _whole),
-                "Rounds": self._rounds(str),
+                "Rounds": telling.rounds(told, str),
                 "Classes left out": (["class", "why"], [list(item) for item in told["refused"].items()]),
             },
             pictures={name.split("/")[-1].split(".")[0]: data for name, data in pictures.items()},
@@ -176,8 +173,8 @@ class SelfRewardRelease:
             "loading_rows": cards.fenced(lora_cards.loading_rows(self.dataset_id, loaded), "python"),
             "renamed": cards.table(["class", "folder"], renamed) if renamed else None,
             "which": cards.table(*choosing.table(self._arms(), self.choices, code, reward=self.reward)),
-            "claim": cards.Markdown(self._claim()),
-            "wins": cards.table(*self._wins(code)),
+            "claim": telling.claim(told, self.best),
+            "wins": cards.table(*telling.wins(told, self.best, code)),
             "grid": cards.Markdown(self._grid_caption()),
             "arms": cards.table(*tables.means(told, self.columns_shown, code)),
             "retains": "retention" in compared,
@@ -185,7 +182,7 @@ class SelfRewardRelease:
             "same_judge": bool(config["pairwise"]) and config["pairwise"]["judge"] == config["judge"],
             "pairwise_column": code(config["pairwise_column"]),
             "comparisons": cards.table(*tables.comparisons(told, self.best, code, _whole)),
-            "rounds": cards.table(*self._rounds(code)),
+            "rounds": cards.table(*telling.rounds(told, code)),
             "several_rounds": len(told["rounds"]) > 1,
             "ended": told["ended"],
             "cut": told["cut"]["prompts"],
@@ -212,67 +209,6 @@ class SelfRewardRelease:
             "why_licence": why_licence,
             "differences": cards.differences(ours, self.paper),
         }
-
-    def _claim(self) -> str:
-        """One sentence: how often the best arm wins against the base model, beside what the paper says."""
-        one = self._against("none", WINS)
-        if one is None or one["difference"] is None:
-            return "No picture could be compared with the base model's: nothing can be said of the paper's claim."
-        reach = "" if one["low"] is None else f" [{0.5 + one['low']:.1%}, {0.5 + one['high']:.1%}]"
-        return (
-            f"{cards.code(self.best)} wins against the base model by CLIP similarity in {0.5 + one['difference']:.1%}"
-            f"{reach} of {one['n']:,} prompts and noises (p = {one['p']:.3g}, two-sided, by prompt). The paper tells a "
-            "win rate of 70 % for two classes, its abstract at least 60 %: two different claims, of other models, "
-            "classes and prompts."
-        )
-
-    def _against(self, rival: str, metric: str) -> dict[str, Any] | None:
-        rows = self.results["comparisons"]
-        return next((one for one in rows if (one["a"], one["b"], one["metric"]) == (self.best, rival, metric)), None)
-
-    def _won(self) -> list[str]:
-        """Metrics that are win rates, parts of the prompts apart."""
-        known = dict.fromkeys(one["metric"] for one in self.results["comparisons"])
-        return [name for name in known if name.endswith("_win_rate")]
-
-    def _wins(self, name: tables.Name) -> tuple[list[str], tables.Lines]:
-        """A line a rival and metric, columns for all prompts and for parts of them."""
-        parts = dict.fromkeys(
-            one["metric"].removeprefix(WINS) for one in self.results["comparisons"] if one["metric"].startswith(WINS)
-        )
-        rivals = dict.fromkeys(one["b"] for one in self.results["comparisons"] if one["a"] == self.best)
-        lines = []
-        for metric in self._won():
-            for rival in rivals:
-                told = [self._against(rival, f"{metric}{part}") for part in parts]
-                if any(told):
-                    lines.append([name(metric), name(rival), *map(_rate, told)])
-        return ["win rate", "against", *(part.lstrip("@") or "all prompts" for part in parts)], lines
-
-    def _rounds(self, name: tables.Name) -> tuple[list[str], tables.Lines]:
-        told = self.results["rounds"]
-        means = list(told[0]["means"])
-        head = [
-            "round",
-            "pictures",
-            "passing",
-            "prompts dropped",
-            *map(name, means),
-            "diversity",
-            "best picture told by",
-        ]
-        return head, [
-            [
-                one["round"],
-                one["pictures"],
-                one["passing"],
-                ", ".join(f"{count} ({why})" for why, count in one["dropped"].items()) or "none",
-                *(cards.number(one["means"][column]) for column in means),
-                cards.number(one["diversity"]),
-                ", ".join(f"{what} {count}" for what, count in one["decided_by"].items() if count),
-            ]
-            for one in told
-        ]
 
     def _licence(self) -> tuple[str, str]:
         return cards.derived_licence([self.base, *([self.source] if self.source else [])])
@@ -324,10 +260,3 @@ class SelfRewardRelease:
 def _whole(metric: str) -> bool:
     """Of all prompts together, and no win rate: those have a table of their own."""
     return "@" not in metric and not metric.endswith("_win_rate")
-
-
-def _rate(one: dict[str, Any] | None) -> cards.Markdown:
-    if one is None or one["difference"] is None:
-        return cards.Markdown("–")
-    reach = "" if one["low"] is None else f" [{0.5 + one['low']:.1%}, {0.5 + one['high']:.1%}]"
-    return cards.Markdown(f"{0.5 + one['difference']:.1%}{reach}, p = {one['p']:.2g}, n = {one['n']:,}")
