@@ -73,9 +73,10 @@ class SelfReward(SelfRewardSettings, ArmSettings, DiffusionLora, RunConfig):
         from tamis.self_reward.choosing import FORMS
 
         self.refuse_unfit_arms(FORMS)
+        self.refuse_unfit_choices(self.by_seed(FORMS)[self.seed])
         self.refuse_unnamed("hub_model_id", "hub_dataset_id")
-        for name, least in (("batch_size", 1), ("candidates_per_prompt", 2), ("rounds", 1), ("images_per_prompt", 1)):
-            self.refuse_below(name, least)
+        for name in ("batch_size", "rounds", "images_per_prompt"):
+            self.refuse_below(name, 1)
         self.refuse_below("most_diversity_lost", 0, 1)
 
 
@@ -102,15 +103,18 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # ---- 1. Read -----------------------------------------------------------------------------------------------------
     # Whatever would end a run in its last act is said now, before hours are spent.
-    scoring.refuse_unfit(rounds.features(), [drawing, *rewards], ranked={}, used={})
-    scoring.refuse_unfit(rounds.features(), [drawing, *graders], ranked={}, used={"pairwise_column": config.paired_by})
+    told, used = rounds.features(), {"clip": "clip_embedding"}
+    scoring.refuse_unfit(told, [drawing, *rewards], ranked=choosing.needs(config.reward), used=used)
+    scoring.refuse_unfit(told, [drawing, *graders], ranked={}, used=used | {"pairwise_column": config.paired_by})
     last = clip if config.unrelated_prompts else []
     scoring.pin_models([*writers, drawing, *rewards, *graders, *referee, *last], run)
-    asked, source, refused = prompts.gather(config, writers, run)
-    cut = prompts.too_long(asked["prompt"][:], config.base_model, config.base_revision)
-    run.say(prompts.said(asked, cut))
+    gathered = prompts.gather(config, writers, run)
+    cut = prompts.too_long(gathered.table["prompt"][:], config.base_model, config.base_revision)
+    for line in gathered.said(cut):
+        run.say(line)
     if config.dry_run:
-        figures = estimate(asked, rewards, drawing, seeds, config, graders=len(graders), run=run)
+        scored = {"writing": writers, "rewarding": rewards, "grading": [*graders, *referee, *last]}
+        figures = estimate(gathered.table, scored, drawing, seeds, config, run=run)
         dry_run.show(run, figures)
         run.close()
         return {"dry_run": dict(figures)}
@@ -118,6 +122,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
         hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)
 
+    asked, refused = gathered.table, dict(gathered.refused)
     pools, history, choices, paths, wearing, untrained, ended = [], [], [], {}, {}, {}, None
     for number in range(1, config.rounds + 1):
         leader = rounds.leader(seeds[config.seed], number)
@@ -131,7 +136,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         pool = drawings.with_diversity(pool, ["prompt_id"])
 
         # ---- 3. Select -----------------------------------------------------------------------------------------------
-        pool = choosing.with_rank(pool, reward=config.reward, **choosing.PASSING, least=config.least_confidence)
+        pool = choosing.with_rank(pool, rewards, reward=config.reward)
         pools.append(pool)
         history.append(rounds.summary(pool, number, reward=config.reward))
         run.say(rounds.said(history[-1]))
@@ -170,7 +175,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # What they draw for prompts that were held out, from noise that all arms share.
     drawn = rounds.to_grade(asked, choices, paths, config.images_per_prompt)
     drawn = attach_scores(drawn, drawing, run=run, batch_size=config.eval_batch_size)
-    nulls = dict(run.nulls)  # scorers that run again on what is drawn tell of that
     for grader in graders:
         drawn = attach_scores(drawn, grader, run=run, batch_size=config.batch_size)
     drawn = drawings.with_diversity(drawn, ("arm", "seed", "prompt_id"))
@@ -181,7 +185,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         others = drawings.with_retention(attach_scores(others, clip[0], run=run, batch_size=config.batch_size))
     contests = None
     if config.pairwise:
-        met = arm_names.contests([choice.arm for choice in choices] + seeds[config.seed])
+        met = arm_names.contests([choice.arm for choice in choices])
         contests = drawings.pairs(drawn, met, config.pairwise_column, unit="prompt_id")
         contests = attach_scores(contests, referee[0], run=run, batch_size=config.batch_size)
     models.release()
@@ -199,10 +203,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         apart=["complexity", "class"],
         seed=config.seed,
     )
-    run.nulls = nulls
+    run.nulls = rounds.nulls(pools, [column for reward in rewards for column in reward.columns])
     results = run.results(arms=measured.pop("arms"), comparisons=measured.pop("comparisons")) | measured
-    results |= {"prompts": prompts.counts(asked), "cut": cut, "refused": refused, "untrained": untrained}
-    results |= {"rounds": history, "ended": ended}
+    results |= {"prompts": gathered.counts(), "left_out": gathered.left_out, "cut": cut}
+    results |= {"refused": refused, "untrained": untrained, "rounds": history, "ended": ended}
     results["nulls_drawn"] = drawings.nulls(drawn, metrics, contests)
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
@@ -210,9 +214,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         release = SelfRewardRelease(
             dataset_id=config.hub_dataset_id or hub.unpushed_id(config.dataset or "self-reward", "pictures"),
             model_id=config.hub_model_id or hub.unpushed_id(config.dataset or "self-reward", "lora"),
-            source=source,
+            source=gathered.source,
             base=pin(config.base_model, "model", config.base_revision),
-            prompts=asked,
+            prompts=gathered.table,
             pools=pools,
             drawn=drawn,
             choices=choices,
@@ -236,7 +240,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         )
         saved = {folder: paths[choice] for choice, folder in folders.items()}
         loras = hub.publish_adapter(run, release.model_id, saved, release.adapter_card(), pictures, **to)
-        told = {"generated pictures": release.pool_nulls, "drawn pictures": results["nulls_drawn"]}
+        told = {"generated pictures": results["nulls"], "drawn pictures": results["nulls_drawn"]}
         arms.show(run, results["arms"], release.columns_shown, told)
         hub.show(run, data, load=["scores", best])
         hub.show_adapter(run, loras, release.loading())

@@ -56,6 +56,7 @@ def test_random_arms_have_draws_that_are_pooled() -> None:
         ),
         (["none", "random-5"], "random-5", ["none"]),
         (["none", "full"], "full", ["none"]),
+        (["top-1", "top-3"], "top-3", ["none"]),  # which is drawn though nobody listed it
     ],
 )
 def test_the_claims_arm_meets_its_equals_in_number(names: list[str], best: str, rivals: list[str]) -> None:

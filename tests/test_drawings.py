@@ -97,6 +97,12 @@ def test_diversity_is_how_far_a_picture_is_from_the_others_of_its_group() -> Non
         ("b", 0, None),
     ]
     made = Dataset.from_list([dict(zip(("arm", "seed", "clip_embedding"), row, strict=True)) for row in rows])
-    found = with_diversity(made, ["arm", "seed"])["diversity"][:]
+    told = with_diversity(made, ["arm", "seed"])
+    found = told["diversity"][:]
+    alone = "no other picture of its prompt to compare with"
+    assert nulls(told.add_column("image_error", [None] * 7), ["diversity"], None)["diversity"] == {
+        alone: 1,
+        "clip_embedding is null": 1,
+    }
     assert found[:3] == pytest.approx([0.5, 1.0, 0.5]) and found[4:6] == pytest.approx([0.0, 0.0], abs=1e-6)
     assert found[3] is found[6] is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from datasets import Dataset
 from drawn_rows import ARMS, drawn, grid
@@ -142,3 +144,22 @@ def test_parts_are_compared_apart() -> None:
     assert not [
         name for name in (*plain["arms"]["none"], *(one["metric"] for one in plain["comparisons"])) if "@" in name
     ]
+
+
+def test_a_picture_competes_with_pictures_not_with_the_mean_of_several() -> None:
+    """Two arms of the same skewed scores: against a mean of three draws the first would seem to win."""
+    numbers = random.Random(0)
+
+    def score() -> float:
+        return 0.0 if numbers.random() < 0.3 else 1.0 - 0.01 * numbers.random()
+
+    values = {("top-2", f"t{n}", "photo", 0): score() for n in range(600)}
+    for draw in (1, 2, 3):
+        values |= {(f"random-2.{draw}", f"t{n}", "photo", 0): score() for n in range(600)}
+    graded = Graded(drawn(values), ["topic"], seed=0)
+    won = graded.wins("top-2", "random-2", "quiz_accuracy", clustered_by="topic")
+    assert won["n"] == 600 and won["low"] < 0 < won["high"] and abs(won["difference"]) < 0.03
+    values[("random-2.1", "t0", "photo", 0)] = None  # the other draws still compete
+    assert (
+        Graded(drawn(values), ["topic"], 0).wins("top-2", "random-2", "quiz_accuracy", clustered_by="topic")["n"] == 600
+    )

@@ -95,5 +95,5 @@ def contests(arms: list[Arm]) -> list[tuple[str, str]]:
     """Pairs of arms that a judge is to compare by eye: the headline against none and its equals in number."""
     best = headline(arms)
     k = next(arm.k for arm in arms if arm.pooled == best)
-    rivals = [arm.pooled for arm in arms if arm.way == "none" or (arm.k == k and arm.pooled != best)]
-    return [(best, rival) for rival in dict.fromkeys(rivals)]
+    rivals = [arm.pooled for arm in arms if arm.k == k and arm.pooled != best]
+    return [(best, rival) for rival in dict.fromkeys(["none", *rivals])]  # none is always drawn

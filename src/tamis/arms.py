@@ -85,7 +85,11 @@ def nulls(pool: Dataset, columns: Sequence[str], weighted: str | None) -> dict[s
     found = {}
     for column in columns:
         empty = np.flatnonzero(np.isnan(column_values(pool, column)))
-        own = [name for name in pool.column_names if name.endswith("_error") and column.startswith(name[:-5])]
+        own = [
+            name
+            for name in pool.column_names
+            if name.endswith("_error") and (column == name.removesuffix("_error") or column.startswith(name[:-5]))
+        ]
         silent = "a column it weighs is null" if column == weighted else "null in the source"
         reasons = pool[max(own, key=len)][:] if own and len(empty) else [None] * len(pool)
         found[column] = dict(Counter(reasons[row] or silent for row in empty.tolist()))

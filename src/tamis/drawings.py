@@ -110,7 +110,8 @@ def with_retention(drawn: Dataset, embedding: str = "clip_embedding") -> Dataset
 def with_diversity(drawn: Dataset, group: Sequence[str], embedding: str = "clip_embedding") -> Dataset:
     """Pictures with `diversity`: the mean cosine distance to the others of their group (0: all the same, 2 at most).
 
-    None where a picture has no embedding, or no other of its group has. It falls where a model collapses.
+    None where a picture has no embedding, or no other of its group has: `diversity_error` says which. It falls where a
+    model collapses.
     """
     from datasets import Value
 
@@ -125,7 +126,13 @@ def with_diversity(drawn: Dataset, group: Sequence[str], embedding: str = "clip_
             others = vectors[rows].sum(axis=0) - vectors[rows]
             for row, alike in zip(rows, (vectors[rows] * others).sum(axis=1) / (len(rows) - 1), strict=True):
                 found[row] = max(0.0, 1.0 - float(alike))
-    return drawn.add_column("diversity", found, feature=Value("float32"))
+    alone = "no other picture of its prompt to compare with"
+    why = [
+        None if value is not None else alone if usable[row] else f"{embedding} is null"
+        for row, value in enumerate(found)
+    ]
+    drawn = drawn.add_column("diversity", found, feature=Value("float32"))
+    return drawn.add_column("diversity_error", why, feature=Value("string"))
 
 
 def nulls(drawn: Dataset, metrics: Sequence[str], contests: Dataset | None) -> dict[str, dict[str, int]]:

@@ -71,6 +71,17 @@ def borrowed_folder(run: Run) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def elsewhere(run: Run) -> Iterator[Path]:
+    """What runs inside leaves nothing that a run would use."""
+    with borrowed_folder(run) as folder:
+        own, run.output_dir = run.output_dir, folder
+        try:
+            yield folder
+        finally:
+            run.output_dir = own
+
+
 def timed(sample: Dataset, scorer: Scorer, run: Run, folder: Path, batch_size: int) -> float:
     output_dir, run.output_dir = run.output_dir, folder
     try:

@@ -53,23 +53,27 @@ class Graded:
 
     def compare(self, a: str, b: str, metric: str, *, clustered_by: str) -> dict[str, Any]:
         """Arm a against arm b on the same prompts and noise; draws of an arm are averaged first, where all have one."""
-        left, right, labels = self._met(a, b, metric, clustered_by)
-        found = stats.paired(left, right, groups=labels, seed=self.seed)
+        left, right = self._by_key(a, metric), self._by_key(b, metric)
+        keys = [key for key in left if key in right]
+        sides = _told([left[key] for key in keys]), _told([right[key] for key in keys])
+        found = stats.paired(*sides, groups=self._labels(keys, clustered_by), seed=self.seed)
         return {"a": a, "b": b, "metric": metric, "clustered_by": clustered_by, **asdict(found)}
 
     def wins(self, a: str, b: str, metric: str, *, clustered_by: str) -> dict[str, Any]:
-        """P(a beats b) - 0.5 on the same prompt and noise, ties half; p is that of a sign test by cluster."""
-        left, right, labels = self._met(a, b, metric, clustered_by)
-        won = [None if x is None or y is None else (x > y) + 0.5 * (x == y) for x, y in zip(left, right, strict=True)]
-        found = stats.paired(won, [0.5] * len(won), groups=labels, seed=self.seed)
+        """P(a beats b) - 0.5 on the same prompt and noise, ties half; p is that of a sign test by cluster.
+
+        Of an arm with several draws each one competes: a picture is never held against a mean, which is another thing
+        to beat.
+        """
+        left, right = self._draws(a, metric), self._draws(b, metric)
+        keys = [key for key in left if key in right]
+        won = [_won(left[key], right[key]) for key in keys]
+        found = stats.paired(won, [0.5] * len(won), groups=self._labels(keys, clustered_by), seed=self.seed)
         return {"a": a, "b": b, "metric": f"{metric}_win_rate", "clustered_by": clustered_by, **asdict(found)}
 
-    def _met(self, a: str, b: str, metric: str, clustered_by: str) -> tuple[list[Any], list[Any], list[Any]]:
-        """Values of both on the prompts and noise that both drew, and the cluster of each."""
-        left, right = self._by_key(a, metric), self._by_key(b, metric)
-        keys = [key for key in left if key in right]
-        label = dict(zip(self.keys, self.groups[clustered_by], strict=True))
-        return _told([left[k] for k in keys]), _told([right[k] for k in keys]), [label[k] for k in keys]
+    def _labels(self, keys: Sequence[tuple[Any, ...]], column: str) -> list[Any]:
+        label = dict(zip(self.keys, self.groups[column], strict=True))
+        return [label[key] for key in keys]
 
     def by_topic(self, metric: str) -> dict[str, dict[str, float]]:
         """arm to topic to mean."""
@@ -103,11 +107,14 @@ class Graded:
         return [pair | {"of": "pictures", **asdict(rows)}, pair | {"of": "topic and arm", **asdict(means)}]
 
     def _by_key(self, arm: str, metric: str) -> dict[tuple[Any, ...], float]:
+        return {key: float(np.mean(values)) for key, values in self._draws(arm, metric).items()}
+
+    def _draws(self, arm: str, metric: str) -> dict[tuple[Any, ...], list[float]]:
         found: dict[tuple[Any, ...], list[float]] = defaultdict(list)
         for name, key, value in zip(self.arm, self.keys, self.values(metric), strict=True):
             if name == arm:
                 found[key].append(float(value))
-        return {key: float(np.mean(values)) for key, values in found.items()}
+        return found
 
 
 def measure(
@@ -190,6 +197,12 @@ def win_rates(contests: Dataset, column: str, *, clustered_by: str, seed: int) -
         result = stats.paired(wins, halves, groups=[topics[row] for row in rows], seed=seed)
         found.append({"a": a, "b": b, "metric": "pairwise_win_rate", "clustered_by": clustered_by, **asdict(result)})
     return found
+
+
+def _won(left: list[float], right: list[float]) -> float | None:
+    """The share of pairs in which the first is higher, ties half; None without a pair that has both."""
+    met = [(x > y) + 0.5 * (x == y) for x in left for y in right if not np.isnan(x) and not np.isnan(y)]
+    return float(np.mean(met)) if met else None
 
 
 def _told(values: Any) -> list[float | None]:

@@ -81,6 +81,11 @@ def how_made(results: dict[str, Any], source: str | None) -> dict[str, Any]:
     }
 
 
+def differences(ours: dict[str, Any], paper: dict[str, tuple[Any, ...]]) -> cards.Markdown:
+    """Settings that are others here than in the paper; a model that lies in a folder by its name."""
+    return cards.differences(without_paths(ours), paper)
+
+
 def meanings(scorers: Iterable[Scorer]) -> cards.Markdown:
     """What their columns mean, one of each name: what selects may grade too."""
     return cards.Markdown("\n\n".join({scorer.name: explained(scorer) for scorer in scorers}.values()))

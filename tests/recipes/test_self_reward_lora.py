@@ -24,7 +24,7 @@ from tamis.config import ConfigError, plain_errors
 pytestmark = pytest.mark.usefixtures("one_thread")
 # Every stage of the embedded world's settings, each as short as it can be: what is learnt is the study's to show.
 TINY = ["--config", str(ROOT / "recipes" / "self_reward_lora.tiny.yaml")]
-EASY = "{model: tiny/detector, query: 'a {}', threshold: 0.02}"  # pictures of three steps are hardly any
+EASY = "{model: tiny/detector, query: 'a {}', threshold: 2e-2}"  # pictures of three steps are hardly any
 SHORT = ["--limit", "2", "--candidates_per_prompt", "3", "--num_inference_steps", "3", "--num_train_epochs", "1"]
 SHORT += ["--lora_r", "4", "--detector", EASY]
 ARMS = ["--arms", "none", "random-1", "bottom-1", "top-1", "top-1.dpo"]
@@ -67,6 +67,7 @@ def test_it_ends_with_addresses_and_says_what_happened_in_each_round(small: tupl
     assert f"published {hub.url}/me/self-reward-lora at " in said
     assert said.rstrip().endswith(str(folder / "results.json"))
     assert "prompts: 4 train, plain, 4 heldout, plain, 4 heldout, complex" in said
+    assert "12 not used: complex: none is trained on" in said
     for told in results["rounds"]:
         assert f"round {told['round']}: {told['passing']} of 12 pictures pass" in said
 
@@ -257,6 +258,13 @@ def test_a_lora_for_each_class(lean: Path, main: Any, tmp_path: Path) -> None:
     assert generated["chunks_computed"] == 0
 
 
+def test_a_dry_run_of_written_prompts_writes_few(main: Any, tmp_path: Path) -> None:
+    settings = ["--classes", "moon", "arrow", "star", "--heldout_prompts", "1", "--prompts_per_class", "50"]
+    figures = main([*LEAN, *settings, "--limit", "9", "--dry_run", "--output_dir", str(tmp_path / "dry")])["dry_run"]
+    assert figures["prompts"] == "27 to train on, 3 held out" and figures["writing them"].startswith("about ")
+    assert [path.name for path in (tmp_path / "dry").iterdir()] == [".lock"]
+
+
 def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsys: Any) -> None:
     settings = [*SMALL, "--hub_dataset_id", "me/dry-pictures", "--dry_run", "--output_dir", str(tmp_path / "dry")]
     figures = main(settings)["dry_run"]
@@ -294,7 +302,7 @@ def test_a_class_that_the_detector_does_not_know_is_left_out_and_said(main: Any,
     results = main([*settings, "--detector", sure, "--num_inference_steps", "15", "--candidates_per_prompt", "4"])
     assert results["refused"] == {"zeppelin": "none of its 4 pictures passes"}
     assert "left out: zeppelin: none of its 4 pictures passes" in capsys.readouterr().out
-    assert results["prompts"] == {"train, plain": 1, "heldout, plain": 1}
+    assert results["prompts"] == {"train, plain": 2, "heldout, plain": 2}  # all of them are published
     assert not [metric for metric in results["arms"]["top-1"] if "zeppelin" in metric]
     pool = load_dataset("parquet", data_files=str(next((tmp_path / "out").rglob("data/scores/*.parquet"))))["train"]
     assert [row["class"] for row in pool.select_columns(["class"])] == ["star"] * 4 + ["zeppelin"] * 4
@@ -353,6 +361,12 @@ def test_rounds_end_where_the_model_draws_the_same_again(main: Any, lean: Path, 
         (["--detector", "{model: tiny/clap}"], "model 'tiny/clap': no such folder here"),
         (["--judge", "{model: tiny/vlm, speed: 3}"], "unknown key 'speed'"),
         (["--ranking", "best"], "ranking: 'best' is not accepted"),
+        (["--detector", "{model: tiny/detector, name: owl}"], "detector: no column 'detection_confidence'"),
+        (["--clip", "{model: tiny/clip, embedding: false}"], "clip: no column 'clip_embedding'"),
+        (["--similarity", "{model: tiny/clip, name: likeness}"], "similarity: no column 'caption_similarity_cosine'"),
+        (["--snr_gamma", "5"], "snr_gamma: pairs are not weighted by timestep; set it to null for top-1.dpo"),
+        (["--arms", "none", "top-4"], "arms: top-4: there are 3 pictures a prompt"),
+        (["--arms", "none", "top-1", "bottom-1.dpo"], "arms: bottom-1.dpo: the worst beside itself is no pair"),
     ],
 )
 def test_wrong_settings_end_in_one_line(main: Any, tmp_path: Path, capsys: Any, settings: list, said: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from datasets import Dataset, Image
 
 from tamis.config import ConfigError
+from tamis.scorers.detection import Detection
 from tamis.self_reward import choosing
 from tamis.self_reward.choosing import FORMS, choose, choose_all, decided_by, dropped, unseen, with_rank
 
@@ -25,14 +26,14 @@ POOL: dict[str, list[tuple[float | None, float | None, float | None]]] = {
 
 def pool() -> Dataset:
     rows = [
-        {"row_id": f"{prompt}-{turn}", "prompt_id": prompt, "score": score, "sure": sure, "alike": alike}
+        {"row_id": f"{prompt}-{turn}", "prompt_id": prompt, "score": score, choosing.CONFIDENCE: sure, "alike": alike}
         | {"image_error": "drawing: not finite" if prompt == "p5" else None}
         for prompt, pictures in POOL.items()
         for turn, (score, sure, alike) in enumerate(pictures)
     ]
     cells = [{"bytes": row["row_id"].encode(), "path": None} for row in rows]
     made = Dataset.from_list(rows).add_column("image", cells, feature=Image(decode=False))
-    return with_rank(made, reward="score", confidence="sure", least=0.5)
+    return with_rank(made, [Detection()], reward="score")
 
 
 def kept(name: str, **how: Any) -> list[str]:
@@ -126,3 +127,19 @@ def test_what_told_the_best_picture_from_the_second_is_counted() -> None:
     """p1: the reward; p2: equal rewards, the detector; p4: nothing tells; of p3 and p5 none passes."""
     assert decided_by(pool(), reward="score") == {"reward": 1, "detector": 1, "chance": 1, "only one passes": 0}
     assert decided_by(pool().select([0, 1]), reward="score")["only one passes"] == 1
+
+
+def test_a_picture_chosen_by_its_caption_may_have_no_reward_to_pair_it_by() -> None:
+    """A judge that refused every question about a prompt's pictures may still have told what is on them."""
+    made = pool().select([8, 9, 10, 11, 0, 1])
+    silent = made.remove_columns("score").add_column("score", [None] * 4 + [0.5, 0.9])
+    assert choose(silent, FORMS.parse("caption-1.dpo"), **HOW)["row_id"][:] == ["p1-1"]
+
+
+def test_draws_and_their_names_are_told() -> None:
+    arms = FORMS.expand(["none", "random-2", "random-1", "top-2"], 3)
+    lines = {line[0]: line[2] for line in choosing.table(arms, [], str, reward="score")[1]}
+    assert lines["random-2"].endswith(": random-2.1 to random-2.3, told together")
+    assert lines["top-2"].startswith("of each prompt the 2 pictures with the highest score")
+    alone = choosing.table(FORMS.expand(["random-1"], 1), [], str, reward="score")[1]
+    assert alone[0][2].endswith("drawn by seed: random-1.1")

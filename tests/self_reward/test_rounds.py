@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from tamis.generate import WEIGHTS
 from tamis.self_reward import choosing
-from tamis.self_reward.rounds import collapsed, ended, leader, to_generate, to_grade, to_retain, wearing
+from tamis.self_reward.rounds import collapsed, ended, leader, summary, to_generate, to_grade, to_retain, wearing
 from tamis.topic_arms import Choice
 
 PROMPTS = Dataset.from_list(
@@ -114,3 +114,18 @@ def test_a_round_ends_where_a_class_is_no_longer_seen() -> None:
     assert ended([lost], 0.3) is None  # the first round leaves the class out
     assert ended([seen, lost], 0.3) == "of moon no picture passes any more"
     assert ended([seen, seen], 0.3) is None and "diversity fell" in ended([seen, seen | {"diversity": 0.1}], 0.3)
+
+
+def test_rounds_are_compared_by_the_classes_that_both_have() -> None:
+    def pool(*told: tuple[str, float | None, float]) -> Dataset:
+        rows = [
+            {"row_id": str(n), "prompt_id": c, "class": c, "image_error": None, "s": 0.5, "diversity": d}
+            | {choosing.CONFIDENCE: 0.9, choosing.RANK: rank, "clip_similarity": 0.1}
+            for n, (c, rank, d) in enumerate(told)
+        ]
+        return Dataset.from_list(rows)
+
+    first = summary(pool(("moon", 1.0, 0.1), ("sun", None, 0.7)), 1, reward="s")
+    second = summary(pool(("moon", 1.0, 0.1)), 2, reward="s")
+    assert first["unseen"] == {"sun": "none of its 1 pictures passes"}
+    assert first["diversity"] == second["diversity"] == pytest.approx(0.1) and ended([first, second], 0.3) is None

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tamis import arm_names, drawings, grading, scorers
 from tamis.self_reward import choosing, rounds
-from tamis.self_reward.prompts import counts, of_dataset
+from tamis.self_reward.prompts import Prompts, of_dataset
 from tamis.self_reward.release import SelfRewardRelease
 from tamis.self_reward.settings import SelfRewardSettings
 from tamis.sources import Source
@@ -27,6 +27,7 @@ BASE = Source("a/model", "model", "2" * 40, "mit")
 SOURCE = Source("a/prompts", "dataset", "1" * 40, "cc0-1.0")
 SETTINGS = SelfRewardSettings(dataset="a/prompts", judge={"model": "j/j"}, clip={"model": "c/c"})
 REWARDS = scorers.build(SETTINGS.rewards())
+EASY = scorers.build([{"scorer": "detection", "threshold": 0.1}])
 REWARD = SETTINGS.reward
 
 
@@ -36,7 +37,7 @@ def png(shade: int) -> dict[str, Any]:
     return {"bytes": buffer.getvalue(), "path": None}
 
 
-def prompts_of(classes: list[str], each: int = 3) -> Dataset:
+def prompts_of(classes: list[str], each: int = 3) -> Prompts:
     def rows(use: str) -> Dataset:
         return Dataset.from_list(
             [
@@ -60,7 +61,7 @@ def scored(drawn: Dataset) -> Dataset:
     pictures = [png(at) for at in range(len(drawn))]
     made = drawn.add_column("image", pictures, feature=ImageColumn(decode=False))
     columns = {name: kind for one in REWARDS for name, kind in one.columns.items()} | {"diversity": Value("float32")}
-    columns |= {f"{one.name}_error": Value("string") for one in REWARDS} | {"image_error": Value("string")}
+    columns |= {f"{name}_error": Value("string") for name in ("image", "diversity", *(one.name for one in REWARDS))}
     for place, (name, kind) in enumerate(columns.items()):
         numbers = [((7 * at + place) % 11) / 11 for at in range(len(drawn))]
         values = numbers if getattr(kind, "dtype", "") == "float32" else [None] * len(drawn)
@@ -79,12 +80,13 @@ def release_of(
     **changed: Any,
 ) -> SelfRewardRelease:
     """As the recipe makes one."""
-    asked, arms = prompts_of(classes), choosing.FORMS.expand(list(listed), 1)
+    gathered, arms = prompts_of(classes), choosing.FORMS.expand(list(listed), 1)
+    asked = gathered.table
     pools, history, choices, paths, wearing = [], [], [], {}, {}
     for number in range(1, rounds_run + 1):
         leader = rounds.leader(arms, number)
         pool = scored(rounds.to_generate(asked, 3, number=number, seed=0, wearing=wearing))
-        pool = choosing.with_rank(pool, reward=REWARD, **choosing.PASSING, least=0.1)
+        pool = choosing.with_rank(pool, EASY, reward=REWARD)
         pools.append(pool)
         history.append(rounds.summary(pool, number, reward=REWARD))
         wanted = {0: arms} if number == 1 else {0: [leader]}
@@ -113,10 +115,12 @@ def release_of(
     config = {"dataset": "a/prompts", "seed": 0, "other_seeds": [], "other_seeds_arms": [], "judge": {"model": "j/j"}}
     config |= {"writer": None, "per_class": per_class, "candidates_per_prompt": 3, "pairwise": None, "grading": []}
     config |= {"pairwise_column": "prompt", "base_model": "a/model", "classes": classes, "lora_r": 16}
-    results = {"config": config | changed, "nulls": {}, "versions": {"tamis": "0"}, "sources": []} | measured
+    results = {"config": config | changed, "versions": {"tamis": "0"}, "sources": []} | measured
+    results |= {"nulls": rounds.nulls(pools, [column for one in REWARDS for column in one.columns])}
     results |= {
         "nulls_drawn": drawings.nulls(drawn, metrics, None),
-        "prompts": counts(asked),
+        "prompts": gathered.counts(),
+        "left_out": {},
         "refused": {},
         "untrained": {},
     }
@@ -220,3 +224,30 @@ def test_differences_from_the_paper_name_both_values(tmp_path: Path) -> None:
     assert "- judge: `j/j` here, `J2` in the paper" in text and "- lora_r: `16` here, `4` in the paper" in text
     assert "- detector: `google/owlv2-base-patch16-ensemble` here, `D` in the paper" in text
     assert "- writer: `none: prompts were read` here, `W` in the paper" in text
+
+
+def test_models_in_folders_are_told_by_their_names(tmp_path: Path) -> None:
+    judge = {"model": str(tmp_path / "models" / "llava")}
+    release = release_of(["moon"], tmp=tmp_path / "a", judge=judge, pairwise={"judge": judge | {"max_pixels": 256}})
+    text = release.adapter_card().render()
+    assert "- judge: `llava` here, `J2` in the paper" in text and str(tmp_path) not in text
+    assert release._values("")["same_judge"]  # another setting of it is no other judge
+
+
+def test_a_class_left_out_is_told_where_its_pictures_are_and_not_among_what_was_learnt(tmp_path: Path) -> None:
+    release = release_of(["moon", "arrow"], tmp=tmp_path)
+    release.results["refused"] = {"arrow": "none of its 9 pictures passes"}
+    assert "of 1 class (moon)" in release.adapter_card().render()
+    text = release.dataset_card().render()
+    assert "of 2 classes (moon, arrow)" in text and "none of its 9 pictures passes" in text
+    assert set(release.configs()["prompts"]["class"]) == {"moon", "arrow"}
+
+
+def test_pictures_a_prompt_and_the_largest_of_several_tops_are_told(tmp_path: Path) -> None:
+    text = release_of(["moon"], ("top-1", "top-2"), tmp=tmp_path).adapter_card().render()
+    assert "`top-2` learnt from the best 2 pictures of each prompt, of 3 that were drawn" in text
+
+
+def test_the_grid_says_which_classes_it_shows(tmp_path: Path) -> None:
+    many = release_of([f"class {number}" for number in range(8)], ("none", "top-1"), tmp=tmp_path)
+    assert len(many._grid_lines()) == 16 and "of 6 of 8 classes" in many._grid_caption()

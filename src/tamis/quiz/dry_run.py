@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tamis import models
 from tamis.arm_names import contests, largest
 from tamis.candidates import LEFT_OUT
-from tamis.dry_run import borrowed_folder, duration, peak_memory, picture_seconds, size, size_of, step_seconds, timed
+from tamis.dry_run import duration, elsewhere, peak_memory, picture_seconds, size, size_of, step_seconds, timed
 from tamis.generate import Drawing
 from tamis.quiz.making import make_quizzes
 
@@ -40,21 +40,17 @@ def estimate(
     pairs = len(contests(arms[config.seed])) if config.pairwise else 0
     topics = found.participating()
     usable = sum(why is None for why in found.to_score({})[LEFT_OUT][:])
-    with borrowed_folder(run) as folder:
-        own, run.output_dir = run.output_dir, folder
-        try:
-            first = topics.select([0]).flatten_indices()
-            quizzes = make_quizzes(first, writer, blind, heldout=0, run=run, batch_size=batch_size)
-            told = found.to_score(quizzes.of("quiz"))
-            rows = [at for at, name in enumerate(told[found.columns.topic][:]) if name == first[0]["topic"]]
-            sample = told.select(rows[:PICTURES]).flatten_indices()
-            taking = sum(timed(sample, taker, run, folder / taker.name, batch_size) for taker in takers) / len(sample)
-            models.release()
-            training = step_seconds(sample, config, run, image_column=found.columns.image)
-            models.release()
-            picture = picture_seconds(drawing)
-        finally:
-            run.output_dir = own
+    with elsewhere(run) as folder:
+        first = topics.select([0]).flatten_indices()
+        quizzes = make_quizzes(first, writer, blind, heldout=0, run=run, batch_size=batch_size)
+        told = found.to_score(quizzes.of("quiz"))
+        rows = [at for at, name in enumerate(told[found.columns.topic][:]) if name == first[0]["topic"]]
+        sample = told.select(rows[:PICTURES]).flatten_indices()
+        taking = sum(timed(sample, taker, run, folder / taker.name, batch_size) for taker in takers) / len(sample)
+        models.release()
+        training = step_seconds(sample, config, run, image_column=found.columns.image)
+        models.release()
+        picture = picture_seconds(drawing)
     adapters = [arm for some in arms.values() for arm in some if arm.way != "none"] * len(topics)
     most = max(map(largest, arms.values()))
     steps = sum(config.optimizer_steps(most if arm.matched else arm.k or len(rows)) for arm in adapters)

@@ -180,7 +180,7 @@ class QuizRelease:
             "grading": lora_cards.meanings(self.graders),
             "query": None if confused else cards.fenced(self._query(), "sql"),
             "why_licence": why_licence,
-            "differences": cards.differences(ours, self.paper),
+            "differences": lora_cards.differences(ours, self.paper),
         }
 
     def _left_out(self) -> tuple[list[str], list[list[Any]]]:

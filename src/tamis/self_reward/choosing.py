@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,23 +26,34 @@ if TYPE_CHECKING:
 
     from datasets import Dataset
 
+    from tamis.scoring import Scorer
     from tamis.training.diffusion_lora import DiffusionLora
 
 RANK, WORSE = "reward_rank", "worse"
 PROMPT = "prompt_id"
-PASSING, CAPTION = {"confidence": "detection_confidence"}, "caption_similarity_cosine"
+CONFIDENCE, CAPTION = "detection_confidence", "caption_similarity_cosine"
 FORMS = Forms(("none",), ("top", "bottom", "random", "caption"), ("dpo",), shares=True)
 
 
-def with_rank(pool: Dataset, *, reward: str, confidence: str, least: float) -> Dataset:
+def needs(reward: str) -> dict[str, str]:
+    """Setting to the column that choosing reads of it."""
+    return {"ranking": reward, "detector": CONFIDENCE, "similarity": CAPTION}
+
+
+def least_confidence(rewards: Iterable[Scorer]) -> float:
+    """What the detector has to be sure of for a picture to pass."""
+    return next(one.threshold for one in rewards if CONFIDENCE in one.columns)
+
+
+def with_rank(pool: Dataset, scorers: Iterable[Scorer], *, reward: str) -> Dataset:
     """The pool with `reward_rank`, 1 the least: by reward, equal ones by the detector's confidence.
 
-    Null where the picture has no reward, or the detector is less sure than `least` that the class is there. Rows equal
-    in both share a rank; a selection breaks their tie by seed.
+    Null where the picture has no reward, or the detector is less sure than its threshold that the class is there. Rows
+    equal in both share a rank; a selection breaks their tie by seed.
     """
     from datasets import Value
 
-    rewards, sure = column_values(pool, reward), column_values(pool, confidence)
+    rewards, sure, least = column_values(pool, reward), column_values(pool, CONFIDENCE), least_confidence(scorers)
     passing = ~np.isnan(rewards) & (np.nan_to_num(sure, nan=-1.0) >= least)
     both = np.stack([rewards[passing], sure[passing]], axis=1)
     ranks = np.full(len(pool), np.nan)
@@ -169,10 +181,14 @@ def table(
     sizes: dict[str, list[int]] = {}
     for choice in choices:
         sizes.setdefault(choice.arm.pooled, []).append(len(choice.rows))
-    lines = {}
+    lines, draws = {}, Counter(arm.pooled for arm in arms)
     for arm in arms:
         few, many = min(sizes.get(arm.pooled, [0])), max(sizes.get(arm.pooled, [0]))
         lines[arm.pooled] = [name(arm.pooled), str(many) if few == many else f"{few} to {many}", _meaning(arm, reward)]
+        if arm.way == "random":
+            count = draws[arm.pooled]
+            names = f"{arm.pooled}.1" + (f" to {arm.pooled}.{count}, told together" if count > 1 else "")
+            lines[arm.pooled][2] += f": {names}"
     return ["arm", "pictures", "which"], list(lines.values())
 
 
@@ -215,7 +231,7 @@ def beside_the_worst(kept: Dataset, pool: Dataset, reward: str) -> Dataset:
     pairs = [
         (row, least[prompt])
         for row, (row_id, prompt) in enumerate(zip(kept["row_id"][:], kept[PROMPT][:], strict=True))
-        if rewards[row_id] > rewards[ids[least[prompt]]]
+        if prompt in least and rewards[row_id] > rewards[ids[least[prompt]]]  # one chosen by its caption may have none
     ]
     if not pairs:
         return kept.select([])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tamis.candidates import folder_names
 from tamis.config import ConfigError
+from tamis.dry_run import elsewhere
 from tamis.rows import read_rows
 from tamis.scoring import attach_scores
+from tamis.self_reward.writing import words
 from tamis.sources import pin
 
 if TYPE_CHECKING:
@@ -25,20 +29,44 @@ COMPLEXITIES = ("plain", "complex")
 USES = ("train", "heldout")
 
 
-def gather(config: Any, writers: list[Any], run: Run) -> tuple[Dataset, Source | None, dict[str, str]]:
-    """The prompts of a recipe's settings, where they come from if they are read, and classes that have none.
+@dataclass(frozen=True)
+class Prompts:
+    table: Dataset  # a row a prompt, of classes that take part
+    refused: dict[str, str]  # classes that cannot, and why
+    left_out: dict[str, int]  # rows and lines that are no prompts here, by reason
+    source: Source | None = None  # where they were read
+
+    def counts(self) -> dict[str, int]:
+        """How many are trained on, and how many of each complexity are held out."""
+        uses, complexities = self.table["use"][:], self.table["complexity"][:]
+        kinds = Counter(f"{use}, {complexity}" for use, complexity in zip(uses, complexities, strict=True))
+        return dict(sorted(kinds.items(), reverse=True))
+
+    def said(self, cut: dict[str, int]) -> list[str]:
+        """What a user is told of them before they are drawn."""
+        told = [f"prompts: {', '.join(f'{count} {kind}' for kind, count in self.counts().items())}"]
+        told += [f"{count} not used: {why}" for why, count in self.left_out.items()]
+        told += [f"left out: {label}: {why}" for label, why in self.refused.items()]
+        if cut["prompts"]:
+            read = f"the {cut['tokens']} tokens that the model's text encoder reads"
+            told.append(f"{cut['prompts']} longer than {read}: cut there")
+        return told
+
+
+def gather(config: Any, writers: list[Any], run: Run) -> Prompts:
+    """The prompts of a recipe's settings: read, or written.
 
     They are split before anything is drawn: what is held out was never generated from, chosen or trained on.
     """
     if writers:
         [writer] = writers
-        written = attach_scores(of_classes(config.classes), writer, run=run)
-        made, refused = of_written(
-            written, writer.name, class_column="class", heldout=config.heldout_prompts, seed=config.seed
-        )
-        for label, why in refused.items():
-            run.say(f"left out: {label}: {why}")
-        return first(made, config.limit), None, refused
+        how = {"class_column": "class", "heldout": config.heldout_prompts, "seed": config.seed}
+        if config.dry_run:  # what writing takes shows in one class and a few prompts
+            few = dataclasses.replace(writer, plain=config.heldout_prompts + 1, complex=0)
+            with elsewhere(run):
+                return of_written(attach_scores(of_classes(config.classes[:1]), few, run=run), writer.name, **how)
+        made = of_written(attach_scores(of_classes(config.classes), writer, run=run), writer.name, **how)
+        return dataclasses.replace(made, table=first(made.table, config.limit))
     with run.stage("read") as stage:
         columns = (config.class_column, config.prompt_column, config.complexity_column)
         splits = {
@@ -61,31 +89,21 @@ def gather(config: Any, writers: list[Any], run: Run) -> tuple[Dataset, Source |
             complexity_column=config.complexity_column,
             classes=config.classes,
         )
-        stage["rows"] = len(made)
-    return first(made, config.limit), splits[USES[0]][1], {}
+        stage["rows"] = len(made.table)
+    return dataclasses.replace(made, table=first(made.table, config.limit), source=splits[USES[0]][1])
 
 
-def said(prompts: Dataset, cut: dict[str, int]) -> str:
-    """What a user is told of them before they are drawn."""
-    told = f"prompts: {', '.join(f'{count} {kind}' for kind, count in counts(prompts).items())}"
-    if cut["prompts"]:
-        told += (
-            f"; {cut['prompts']} longer than the {cut['tokens']} tokens that the model's text encoder reads: cut there"
-        )
-    return told
+def of_written(rows: Iterable[dict[str, Any]], name: str, *, class_column: str, heldout: int, seed: int) -> Prompts:
+    """The prompts that a prompt_writer of this name wrote.
 
-
-def of_written(
-    rows: Iterable[dict[str, Any]], name: str, *, class_column: str, heldout: int, seed: int
-) -> tuple[Dataset, dict[str, str]]:
-    """The prompts that a prompt_writer of this name wrote, a row each; and classes that cannot take part, with why.
-
-    `heldout` plain ones a class, drawn by seed, are held out, and all complex ones: what a model was never shown.
+    `heldout` plain ones a class, drawn by seed, are held out, and all complex ones: what a model was never shown, for
+    another class neither.
     """
-    made, refused, known = [], {}, list(rows)
+    made, refused, known, left_out = [], {}, list(rows), Counter()
     folders = folder_names([row[class_column] or "" for row in known])
     for row in known:
         label, plain = row[class_column], row[f"{name}_plain"]
+        left_out.update({f"written, but: {one['reason']}": one["lines"] for one in row[f"{name}_left_out"] or ()})
         if plain is None:
             refused[str(label)] = row[f"{name}_error"]
             continue
@@ -100,10 +118,10 @@ def of_written(
         for at, prompt in enumerate(row[f"{name}_complex"]):
             told = {"class": label, "prompt": prompt, "complexity": "complex", "use": "heldout"}
             made.append(told | {"prompt_id": f"{folders[label]}-complex-{at:03d}"})
-    if not made:
-        why = "; ".join(f"{label}: {reason}" for label, reason in refused.items())
-        raise ConfigError(f"no class has prompts ({why})")
-    return _table(made), refused
+    shown = {words(row["prompt"]) for row in made if row["use"] == "train"}
+    fresh = [row for row in made if row["use"] == "train" or words(row["prompt"]) not in shown]
+    left_out["held out, but trained on for another class"] += len(made) - len(fresh)
+    return _prompts(fresh, refused, left_out)
 
 
 def of_dataset(
@@ -113,33 +131,62 @@ def of_dataset(
     prompt_column: str,
     complexity_column: str | None,
     classes: list[str] | None,
-) -> Dataset:
+) -> Prompts:
     """The prompts of a dataset by use; complex ones are never trained on. row_id is their prompt_id.
 
     A text that stands in both uses is an error: it would be graded on what was trained.
     """
-    made = []
+    made, left_out = [], Counter()
     for use, rows in splits.items():
-        for row in rows.select_columns(
-            [name for name in dict.fromkeys(("row_id", class_column, prompt_column, complexity_column)) if name]
-        ):
+        names = [name for name in (class_column, prompt_column, complexity_column) if name]
+        _refuse_other_than_text(rows, names)
+        for row in rows.select_columns(list(dict.fromkeys(("row_id", *names)))):
+            label, prompt = row[class_column], row[prompt_column]
+            if classes is not None and label not in classes:
+                continue
             complexity = row[complexity_column] if complexity_column else "plain"
             if complexity not in COMPLEXITIES:
                 raise ConfigError(f"complexity_column: {complexity!r} is not accepted; expected plain or complex")
-            if classes is not None and row[class_column] not in classes or (use, complexity) == ("train", "complex"):
-                continue
-            told = {"prompt_id": row["row_id"], "class": row[class_column], "prompt": row[prompt_column]}
-            made.append(told | {"complexity": complexity, "use": use})
+            if not (label or "").strip() or not (prompt or "").strip():
+                left_out["no class" if not (label or "").strip() else "no prompt"] += 1
+            elif (use, complexity) == ("train", "complex"):
+                left_out["complex: none is trained on"] += 1
+            else:
+                told = {"prompt_id": row["row_id"], "class": label, "prompt": prompt}
+                made.append(told | {"complexity": complexity, "use": use})
     there = {row["class"] for row in made}
     if strangers := [name for name in classes or () if name not in there]:
         raise ConfigError(f"classes: {', '.join(map(repr, strangers))} is not in column {class_column!r}")
     texts = {use: {row["prompt"] for row in made if row["use"] == use} for use in USES}
     if shared := sorted(texts["train"] & texts["heldout"]):
         raise ConfigError(f"{len(shared)} prompts are held out and trained on, {shared[0]!r} among them")
-    for use in USES:
-        if not texts[use]:
-            raise ConfigError(f"no prompt is left to be {'trained on' if use == 'train' else 'held out'}")
-    return _table(made)
+    return _prompts(made, {}, left_out)
+
+
+def _refuse_other_than_text(rows: Dataset, columns: list[str]) -> None:
+    for name in columns:
+        feature = rows.features[name]
+        if getattr(feature, "dtype", None) not in ("string", "large_string"):
+            kind = type(feature).__name__ if type(feature).__name__ != "Value" else feature.dtype
+            raise ConfigError(f"column {name!r} is {kind}, not text")
+
+
+def _prompts(rows: list[dict[str, Any]], refused: dict[str, str], left_out: Counter[str]) -> Prompts:
+    """Of classes that have prompts for both uses."""
+    from datasets import Dataset, Features, Value
+
+    taken = Counter(row["prompt_id"] for row in rows)
+    if twice := next((name for name, count in taken.items() if count > 1), None):
+        raise ConfigError(f"prompt_id: {twice!r} is there twice")
+    for use, lacks in zip(USES, ("no prompt to train on", "no prompt that is held out"), strict=True):
+        there = {row["class"] for row in rows if row["use"] == use}
+        refused |= {row["class"]: lacks for row in rows if row["class"] not in there | set(refused)}
+    fit = [row for row in rows if row["class"] not in refused]
+    if not fit:
+        why = "; ".join(f"{label}: {reason}" for label, reason in refused.items())
+        raise ConfigError(f"no class has prompts ({why or 'there is none'})")
+    table = Dataset.from_list(fit, features=Features(dict.fromkeys(COLUMNS, Value("string"))))
+    return Prompts(table, refused, {why: count for why, count in left_out.items() if count})
 
 
 def of_classes(classes: list[str]) -> Dataset:
@@ -171,23 +218,6 @@ def first(prompts: Dataset, limit: int | None) -> Dataset:
         if seen[kind] <= limit:
             kept.append(at)
     return prompts.select(kept).flatten_indices()
-
-
-def counts(prompts: Dataset) -> dict[str, int]:
-    """How many are trained on, and how many of each complexity are held out."""
-    kinds = Counter(
-        f"{use}, {complexity}" for use, complexity in zip(prompts["use"][:], prompts["complexity"][:], strict=True)
-    )
-    return dict(sorted(kinds.items(), reverse=True))
-
-
-def _table(rows: list[dict[str, Any]]) -> Dataset:
-    from datasets import Dataset, Features, Value
-
-    taken = [row["prompt_id"] for row in rows]
-    if len(set(taken)) < len(taken):
-        raise ConfigError(f"prompt_id: {next(one for one in taken if taken.count(one) > 1)!r} is there twice")
-    return Dataset.from_list(rows, features=Features(dict.fromkeys(COLUMNS, Value("string"))))
 
 
 def too_long(prompts: Iterable[str], base_model: str, revision: str | None) -> dict[str, int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tamis import arms, cards, drawings, lora_cards, lora_pictures, report, sql, tables, topic_arms
+from tamis import arms, cards, lora_cards, lora_pictures, report, sql, tables, topic_arms
 from tamis.arm_names import Arm
 from tamis.select import Cut
 from tamis.self_reward import choosing, telling
@@ -95,11 +96,6 @@ class SelfRewardRelease:
     def columns_shown(self) -> list[str]:
         return tables.metrics_of(self.results, self.metrics)
 
-    @property
-    def pool_nulls(self) -> dict[str, dict[str, int]]:
-        columns = arms.numeric(self.pool, [name for one in self.rewards for name in one.columns])
-        return drawings.nulls(self.pool, columns, None)
-
     def adapter_card(self) -> cards.Card:
         licence, why = self._licence()
         metadata = lora_cards.adapter_header(
@@ -138,22 +134,29 @@ class SelfRewardRelease:
         )
 
     def loading(self) -> str:
-        choice = next(one for one in self.choices if (one.arm.pooled, one.seed) == (self.best, self.seed))
+        choice = self._best()
         rows = zip(self.prompts["prompt"][:], self.prompts["class"][:], strict=True)
         prompt = next(prompt for prompt, label in rows if choice.topic in ("", label))
         return lora_cards.loading(self.base.repo_id, self.model_id, self.folders[choice], prompt)
+
+    def _best(self) -> Choice:
+        return next(one for one in self.choices if (one.arm.name, one.seed) == (self.best, self.seed))
 
     # ---- what they tell ----------------------------------------------------------------------------------------------
 
     def _values(self, why_licence: str) -> dict[str, Any]:
         told, config, code = self.results, self.results["config"], cards.code
         compared = {one["metric"] for one in told["comparisons"]}
-        classes = list(dict.fromkeys(self.prompts["class"][:]))
+        drawn_of = list(dict.fromkeys(self.prompts["class"][:]))
+        classes = [label for label in drawn_of if label not in told["refused"]]
+        train = self.prompts["use"][:].count("train")
         renamed = {one.topic: folder.split("/")[0] for one, folder in self.folders.items() if one.topic}
         renamed = [[topic, code(folder)] for topic, folder in renamed.items() if topic != folder]
         detector = next(scorer.model for scorer in self.rewards if scorer.name == "detection")
         ours = config | {"judge": config["judge"]["model"], "detector": detector, "base_model": self.base.repo_id}
         ours |= {"writer": config["writer"]["model"] if config["writer"] else "none: prompts were read"}
+        ours |= {"prompts_per_class": round(train / len(drawn_of))}
+        best = self._best()
         loaded = {"pool": "scores", "kept": self.best, "drawn": "drawn"}
         confused = sql.confuses(self.pool.column_names, self._cut())
         return lora_cards.how_made(told, self.source.repo_id if self.source else None) | {
@@ -162,12 +165,15 @@ class SelfRewardRelease:
             "base": code(self.base.repo_id),
             "adapters": len(self.folders),
             "per_class": config["per_class"],
-            "classes": cards.Markdown(f"{len(classes):,} class" + ("" if len(classes) == 1 else "es")),
+            "classes": _counted(classes),
             "class_names": ", ".join(classes),
+            "drawn_classes": _counted(drawn_of),
+            "drawn_names": ", ".join(drawn_of),
+            "best_of": cards.Markdown("the best picture" if best.arm.k == 1 else f"the best {best.arm.k} pictures"),
             "best": code(self.best),
             "reward": code(self.reward),
             "candidates": config["candidates_per_prompt"],
-            "least_confidence": cards.number(next(one.threshold for one in self.rewards if one.name == "detection")),
+            "least_confidence": cards.number(choosing.least_confidence(self.rewards)),
             "pool_rows": len(self.pool),
             "loading": cards.fenced(self.loading(), "python"),
             "loading_rows": cards.fenced(lora_cards.loading_rows(self.dataset_id, loaded), "python"),
@@ -177,9 +183,10 @@ class SelfRewardRelease:
             "wins": cards.table(*telling.wins(told, self.best, code)),
             "grid": cards.Markdown(self._grid_caption()),
             "arms": cards.table(*tables.means(told, self.columns_shown, code)),
-            "retains": "retention" in compared,
+            "retains": "retention" in self.columns_shown,
             "pairs": "pairwise_win_rate" in compared,
-            "same_judge": bool(config["pairwise"]) and config["pairwise"]["judge"] == config["judge"],
+            "same_judge": bool(config["pairwise"])
+            and config["pairwise"]["judge"].get("model") == config["judge"]["model"],
             "pairwise_column": code(config["pairwise_column"]),
             "comparisons": cards.table(*tables.comparisons(told, self.best, code, _whole)),
             "rounds": cards.table(*telling.rounds(told, code)),
@@ -197,7 +204,10 @@ class SelfRewardRelease:
             "untrained": cards.table(["arm", "why"], [[code(arm), why] for arm, why in told["untrained"].items()])
             if told["untrained"]
             else None,
-            "nulls": cards.nulls_table(self.pool_nulls, len(self.pool)),
+            "left_out": cards.table(["not used", "prompts or lines"], [list(item) for item in told["left_out"].items()])
+            if told["left_out"]
+            else None,
+            "nulls": cards.nulls_table(told["nulls"], len(self.pool)),
             "drawn_rows": len(self.drawn),
             "nulls_drawn": cards.nulls_table(
                 {name: why for name, why in told["nulls_drawn"].items() if name != "pairwise_win"}, len(self.drawn)
@@ -207,7 +217,7 @@ class SelfRewardRelease:
             "grading_meanings": lora_cards.meanings(self.graders),
             "query": None if confused else cards.fenced(self._query(), "sql"),
             "why_licence": why_licence,
-            "differences": cards.differences(ours, self.paper),
+            "differences": lora_cards.differences(ours, self.paper),
         }
 
     def _licence(self) -> tuple[str, str]:
@@ -242,21 +252,31 @@ class SelfRewardRelease:
         return [*(["none"] if "none" in known else []), *chance, self.best, *later]
 
     def _grid_lines(self) -> dict[str, str]:
-        """The first held-out prompts of each class, plain and complex."""
-        taken: dict[tuple[str, str], int] = {}
+        """The first held-out prompts of the first classes that were drawn, plain and complex."""
+        graded, taken = set(self.drawn["prompt_id"][:]), Counter()
         lines: dict[str, str] = {}
         for row in self.prompts:
             kind = (row["class"], row["complexity"])
-            if row["use"] == "heldout" and taken.get(kind, 0) < LINES[row["complexity"]] and len(lines) < MOST_LINES:
-                taken[kind] = taken.get(kind, 0) + 1
+            if row["prompt_id"] in graded and taken[kind] < LINES[row["complexity"]] and len(lines) < MOST_LINES:
+                taken[kind] += 1
                 lines[row["prompt_id"]] = row["prompt"]
         return lines
 
     def _grid_caption(self) -> str:
         names = ", ".join(map(cards.code, self._grid_arms()))
-        return f"The first held-out prompts of each class; {names}; the same noise in a line, seed {self.seed}."
+        shown = {label for label, id in zip(*self._classes_of(), strict=True) if id in self._grid_lines()}
+        every = set(self.prompts["class"][:]) - set(self.results["refused"])
+        which = "each class" if len(shown) == len(every) else f"{len(shown)} of {len(every)} classes"
+        return f"The first held-out prompts of {which}; {names}; the same noise in a line, seed {self.seed}."
+
+    def _classes_of(self) -> tuple[list[str], list[str]]:
+        return self.prompts["class"][:], self.prompts["prompt_id"][:]
 
 
 def _whole(metric: str) -> bool:
     """Of all prompts together, and no win rate: those have a table of their own."""
     return "@" not in metric and not metric.endswith("_win_rate")
+
+
+def _counted(classes: list[str]) -> cards.Markdown:
+    return cards.Markdown(f"{len(classes):,} class" + ("" if len(classes) == 1 else "es"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tamis import drawings
+from tamis import arms, drawings
 from tamis.arm_names import Arm, headline
 from tamis.columns import column_values
 from tamis.self_reward import choosing
@@ -105,8 +105,13 @@ def _to_draw(rows: list[dict[str, Any]], worn: dict[tuple[str, str, int], Path |
 
 
 def summary(pool: Dataset, number: int, *, reward: str) -> dict[str, Any]:
-    """What results.json tells of a round: pictures, prompts by what became of them, means."""
+    """What results.json tells of a round: pictures, prompts by what became of them, means.
+
+    Diversity is of the classes that take part: rounds are compared by it, and a class left out is in the first alone.
+    """
     ranks, gone = column_values(pool, choosing.RANK), choosing.dropped(pool)
+    unseen = choosing.unseen(pool)
+    seen = pool.select([at for at, label in enumerate(pool["class"][:]) if label not in unseen])
     return {
         "round": number,
         "pictures": len(pool),
@@ -115,10 +120,18 @@ def summary(pool: Dataset, number: int, *, reward: str) -> dict[str, Any]:
         "prompts": len(set(pool["prompt_id"][:])),
         "dropped": {reason: len(names) for reason, names in gone.items()},
         "decided_by": choosing.decided_by(pool, reward=reward),
-        "unseen": choosing.unseen(pool),
-        "diversity": _mean(pool, "diversity"),
-        "means": {name: _mean(pool, name) for name in (reward, *choosing.PASSING.values(), "clip_similarity")},
+        "unseen": unseen,
+        "diversity": _mean(seen, "diversity"),
+        "means": {name: _mean(pool, name) for name in (reward, choosing.CONFIDENCE, "clip_similarity")},
     }
+
+
+def nulls(pools: Iterable[Dataset], columns: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Generated pictures of all rounds without a value, by column and reason."""
+    from datasets import concatenate_datasets
+
+    together = concatenate_datasets(list(pools))
+    return drawings.nulls(together, arms.numeric(together, list(columns)), None)
 
 
 def said(told: dict[str, Any]) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tamis.arm_names import Arm
 
 REWARDS = {"corrected": "self_reward_score", "faithful": "self_reward_points"}
 
@@ -30,6 +35,9 @@ class SelfRewardSettings:
     heldout_prompts: Annotated[int, "more of them, held out"] = 25
     complex_prompts: Annotated[int, "long ones besides, all held out"] = 25
     prompts_at_once: Annotated[int, "prompts asked for in one reply"] = 20
+    candidates_per_prompt: Annotated[
+        int, "pictures of each training prompt to choose among, each from its own seed"
+    ] = 10
     judge: Annotated[dict[str, Any], "judge that rewards pictures: {backend: ..., model: ...}"]
     wording: Annotated[Literal["full", "short"], "of its questions; short: for models of a few million parameters"] = (
         "full"
@@ -55,6 +63,7 @@ class SelfRewardSettings:
             ("heldout_prompts", 1),
             ("complex_prompts", 0),
             ("prompts_at_once", 1),
+            ("candidates_per_prompt", 2),
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: {getattr(self, name)!r} is not accepted; expected {least} or more")
@@ -64,12 +73,15 @@ class SelfRewardSettings:
         """The column that pictures are ranked by."""
         return REWARDS[self.ranking]
 
-    @property
-    def least_confidence(self) -> float:
-        """What the detector has to be sure of for a picture to pass."""
-        from tamis.scorers.detection import Detection
-
-        return self.detector.get("threshold", Detection.threshold)
+    def refuse_unfit_choices(self, arms: Iterable[Arm]) -> None:
+        """Arms that there cannot be, of these settings."""
+        for arm in arms:
+            if arm.k and not arm.percent and arm.k > self.candidates_per_prompt:
+                raise ConfigError(f"arms: {arm.name}: there are {self.candidates_per_prompt} pictures a prompt")
+            if "dpo" in arm.marks and arm.way == "bottom":
+                raise ConfigError(f"arms: {arm.name}: the worst beside itself is no pair")
+            if "dpo" in arm.marks and self.snr_gamma is not None:
+                raise ConfigError(f"snr_gamma: pairs are not weighted by timestep; set it to null for {arm.name}")
 
     def writing(self) -> list[dict[str, Any]]:
         """The scorer that writes the prompts, where there is one."""

@@ -51,7 +51,7 @@ def write_prompts(
     again. temperature 0 writes nothing new in a second turn but for what it is told to avoid.
     """
     found = {name: Written() for name in classes}
-    taken = {name: {_words(prompt) for prompt in (known or {}).get(name, ())} for name in classes}
+    taken = {name: {words(prompt) for prompt in (known or {}).get(name, ())} for name in classes}
     sampled = {"max_new_tokens": max_new_tokens, "temperature": temperature}
     for turn in range(turns):
         asks, asked = [], []
@@ -78,7 +78,7 @@ def _take(reply: str, name: str, found: Written, taken: set[tuple[str, ...]], co
         if reason := _fault(prompt, name, taken):
             found.left_out[reason] += 1
             continue
-        taken.add(_words(prompt))
+        taken.add(words(prompt))
         found.prompts.append(prompt)
 
 
@@ -89,7 +89,7 @@ def _fault(prompt: str, name: str, taken: set[tuple[str, ...]]) -> str | None:
         return f"longer than {LONGEST} characters"
     if not names(prompt, name):
         return "does not name the class"
-    if _words(prompt) in taken:
+    if words(prompt) in taken:
         return "written already"
     return None
 
@@ -99,6 +99,6 @@ def names(prompt: str, class_name: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(class_name.casefold())}(?:e?s)?(?!\w)", prompt.casefold()) is not None
 
 
-def _words(prompt: str) -> tuple[str, ...]:
+def words(prompt: str) -> tuple[str, ...]:
     """Two prompts that differ in case, stops or spaces alone are one."""
     return tuple(re.findall(r"\w+", prompt.casefold()))
