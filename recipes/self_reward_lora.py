@@ -51,9 +51,6 @@ class SelfReward(SelfRewardSettings, ArmSettings, DiffusionLora, RunConfig):
     )
     limit: Annotated[int | None, "take the first N prompts of each class, use and complexity only"] = None
     batch_size: Annotated[int, "pictures a judge's call; halved by itself when memory runs out"] = 16
-    candidates_per_prompt: Annotated[
-        int, "pictures of each training prompt to choose among, each from its own seed"
-    ] = 10
     arms: Annotated[
         list[str],
         "what is trained and compared: none, and of each prompt's pictures top-K, bottom-K, random-K, caption-K; "
@@ -108,6 +105,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     scoring.refuse_unfit(told, [drawing, *graders], ranked={}, used=used | {"pairwise_column": config.paired_by})
     last = clip if config.unrelated_prompts else []
     scoring.pin_models([*writers, drawing, *rewards, *graders, *referee, *last], run)
+    if config.push_to_hub and not config.dry_run:  # may we write there?
+        hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
+        hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)
     gathered = prompts.gather(config, writers, run)
     cut = prompts.too_long(gathered.table["prompt"][:], config.base_model, config.base_revision)
     for line in gathered.said(cut):
@@ -118,9 +118,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         dry_run.show(run, figures)
         run.close()
         return {"dry_run": dict(figures)}
-    if config.push_to_hub:  # may we write there? Asked before hours are spent
-        hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
-        hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)
 
     asked, refused = gathered.table, dict(gathered.refused)
     pools, history, choices, paths, wearing, untrained, ended = [], [], [], {}, {}, {}, None
