@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from tamis.run import versions, write_json
 
@@ -83,3 +87,21 @@ def peak_anonymous() -> Iterator[list[int]]:
         stop.set()
         thread.join()
         peak[0] = max(peak[0], anonymous_bytes())
+
+
+def run_tiny(recipe: str, settings: list[str]) -> dict[str, Any]:
+    """A recipe with its settings for the embedded world; its results."""
+    folder = Path(__file__).resolve().parent.parent / "recipes"
+    spec = importlib.util.spec_from_file_location(recipe, folder / f"{recipe}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[recipe] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module.main(["--config", str(folder / f"{recipe}.tiny.yaml"), *settings])
+
+
+def auc(right: np.ndarray, scores: np.ndarray) -> float:
+    """How often a right one scores higher than one that is not, ties counting half (Mann and Whitney)."""
+    from scipy.stats import rankdata
+
+    ones, others = int(right.sum()), int((~right).sum())
+    return float((rankdata(scores)[right].sum() - ones * (ones + 1) / 2) / (ones * others))

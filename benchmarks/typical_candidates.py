@@ -9,8 +9,6 @@ typical candidates from misleading ones (AUC: how often a typical one scores hig
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import report
+from measuring import auc, report, run_tiny
 
 from tamis.metrics import stats
 
@@ -36,25 +34,6 @@ SOURCES = {
 }
 SCORES = {"clip_similarity": "CLIP similarity", "image_quality_overall": "picture quality"}
 COLOURS = {"full": "#b9bec7", "random": "#7a8594", "top": "#1b7f5c"}
-
-
-def quickstart(output_dir: str) -> None:
-    spec = importlib.util.spec_from_file_location("score_and_select", ROOT / "recipes" / "score_and_select.py")
-    recipe = importlib.util.module_from_spec(spec)
-    sys.modules["score_and_select"] = recipe
-    spec.loader.exec_module(recipe)
-    recipe.main(
-        ["--config", str(ROOT / "recipes" / "score_and_select.tiny.yaml"), "--output_dir", output_dir]
-        + ["--hub_dataset_id", PUBLISHED]
-    )
-
-
-def auc(typical: np.ndarray, scores: np.ndarray) -> float:
-    """How often a typical one scores higher than one that is not, ties counting half (Mann and Whitney)."""
-    from scipy.stats import rankdata
-
-    ones, others = int(typical.sum()), int((~typical).sum())
-    return float((rankdata(scores)[typical].sum() - ones * (ones + 1) / 2) / (ones * others))
 
 
 def by_kinds(statistic: Callable[[np.ndarray], float], kinds: np.ndarray, draws: int = 5000) -> dict[str, Any]:
@@ -143,7 +122,7 @@ def main() -> None:
     from datasets import load_dataset
 
     with tempfile.TemporaryDirectory() as folder:
-        quickstart(folder)
+        run_tiny("score_and_select", ["--output_dir", folder, "--hub_dataset_id", PUBLISHED])
     rows = load_dataset(PUBLISHED, "scores", split="train").remove_columns("image")
     columns = ("topic", "truth_source", "truth_typical", "truth_prototype", *SCORES)
     pool = {name: np.asarray(rows[name][:]) for name in columns}
