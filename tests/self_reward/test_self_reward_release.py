@@ -191,6 +191,10 @@ def test_every_arm_is_explained_and_in_the_pool(tmp_path: Path) -> None:
         members = [row["row_id"] for row in release.pool.select_columns(["row_id", "arms"]) if arm in row["arms"]]
         assert configs[arm]["row_id"][:] == members
         assert all(member.split("-round-")[1][0] == ("2" if arm.endswith("round-2") else "1") for member in members)
+    assert [name for name, rows in configs.items() if "worse" in rows.column_names] == ["top-1.dpo"]
+    paired = configs["top-1.dpo"].cast_column("image", ImageColumn(decode=False))
+    paired = paired.cast_column("worse", ImageColumn(decode=False))
+    assert all(row["image"]["bytes"] != row["worse"]["bytes"] for row in paired) and len(paired)
     worn = {row["adapter"] for row in release.pool.select_columns(["adapter", "round"]) if row["round"] == "round-2"}
     assert worn == {"top-1"} and str(tmp_path) not in str(release.pool.select_columns(["adapter"])[:])
 

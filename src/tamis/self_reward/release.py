@@ -52,7 +52,12 @@ class SelfRewardRelease:
 
     def configs(self) -> dict[str, Dataset]:
         """The pool, what each arm of the main seed was trained on, prompts, and what the arms drew."""
+        from datasets import concatenate_datasets
+
         kept = {name: self._told(rows) for subsets in self._subsets for name, rows in subsets.items()}
+        for paired in (arm.name for arm in self._arms() if "dpo" in arm.marks):  # with what is worse
+            own = [one.rows for one in self.choices if (one.arm.name, one.seed) == (paired, self.seed)]
+            kept[paired] = self._told(concatenate_datasets(own))
         return {"scores": self.pool, "prompts": self.prompts, "drawn": self._told(self.drawn), **kept}
 
     def pictures(self) -> dict[str, bytes]:
