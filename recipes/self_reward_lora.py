@@ -192,11 +192,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         drawn,
         metrics,
         best=best,
-        clusters=["prompt_id", "class"],
+        clusters=rounds.clusters(asked),
         unrelated=others,
         contests=contests,
         won=[metric for metric in won if not metric.startswith("detection_")],  # the detector selected too
-        parts=["complexity"],
+        parts=["complexity", "class"],
         apart=["complexity", "class"],
         seed=config.seed,
     )

@@ -9,7 +9,17 @@ from datasets import Dataset
 
 from tamis.generate import WEIGHTS
 from tamis.self_reward import choosing
-from tamis.self_reward.rounds import collapsed, ended, leader, summary, to_generate, to_grade, to_retain, wearing
+from tamis.self_reward.rounds import (
+    clusters,
+    collapsed,
+    ended,
+    leader,
+    summary,
+    to_generate,
+    to_grade,
+    to_retain,
+    wearing,
+)
 from tamis.topic_arms import Choice
 
 PROMPTS = Dataset.from_list(
@@ -129,3 +139,8 @@ def test_rounds_are_compared_by_the_classes_that_both_have() -> None:
     second = summary(pool(("moon", 1.0, 0.1)), 2, reward="s")
     assert first["unseen"] == {"sun": "none of its 1 pictures passes"}
     assert first["diversity"] == second["diversity"] == pytest.approx(0.1) and ended([first, second], 0.3) is None
+
+
+def test_two_classes_are_too_few_to_draw_among() -> None:
+    assert clusters(PROMPTS) == ["prompt_id"]
+    assert clusters(Dataset.from_dict({"class": list("abcdef")})) == ["prompt_id", "class"]

@@ -104,11 +104,11 @@ def release_of(
         drawn,
         metrics,
         best=best,
-        clusters=["prompt_id", "class"],
+        clusters=rounds.clusters(asked),
         unrelated=None,
         contests=None,
         won=["clip_similarity"],
-        parts=["complexity"],
+        parts=["complexity", "class"],
         apart=["complexity", "class"],
         seed=0,
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tamis.topic_arms import Choice
 
+FEWEST_CLASSES = 6  # of fewer, no sign flip of whole classes can give a p below 0.05
 ROUND, EACH = "round", ("prompt_id", "class", "complexity")  # what a picture's row tells of its prompt
 
 
@@ -66,6 +67,11 @@ def to_grade(prompts: Dataset, choices: Iterable[Choice], paths: dict[Choice, Pa
     """A row a picture of every prompt that was held out, by every arm and seed, and by the model alone."""
     heldout = [row for row in prompts if row["use"] == "heldout"]
     return _to_draw(heldout, _worn(heldout, choices, paths), turns)
+
+
+def clusters(prompts: Dataset) -> list[str]:
+    """Columns by which intervals are clustered: by class too where that can tell something."""
+    return ["prompt_id", *(["class"] if len(set(prompts["class"][:])) >= FEWEST_CLASSES else [])]
 
 
 def to_retain(
