@@ -270,18 +270,15 @@ def test_a_lora_for_each_class(lean: Path, main: Any, tmp_path: Path) -> None:
     assert generated["chunks_computed"] == 0
 
 
-def test_a_dry_run_of_written_prompts_writes_few(main: Any, tmp_path: Path) -> None:
-    settings = ["--classes", "moon", "arrow", "star", "--heldout_prompts", "1", "--prompts_per_class", "50"]
-    figures = main([*LEAN, *settings, "--limit", "9", "--dry_run", "--output_dir", str(tmp_path / "dry")])["dry_run"]
-    assert figures["prompts"] == "27 to train on, 3 held out" and figures["writing them"].startswith("about ")
-    assert [path.name for path in (tmp_path / "dry").iterdir()] == [".lock"]
-
-
 def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsys: Any) -> None:
-    settings = [*SMALL, "--hub_dataset_id", "me/dry-pictures", "--dry_run", "--output_dir", str(tmp_path / "dry")]
-    figures = main(settings)["dry_run"]
-    assert figures["prompts"] == "2 to train on, 4 held out" and figures["generating"].startswith("12 pictures")
-    assert figures["training"].startswith("at most 5 adapters, 5 steps") and "downloads" in capsys.readouterr().out
+    """Of prompts that are still to be written: a few of one class are."""
+    settings = ["--classes", "moon", "arrow", "star", "--heldout_prompts", "1", "--prompts_per_class", "50"]
+    settings += ["--limit", "9", *ARMS, "--rounds", "2", "--hub_dataset_id", "me/dry-pictures"]
+    pushing = [one for one in LEAN if one != "--no_push_to_hub"]
+    figures = main([*pushing, *settings, "--dry_run", "--output_dir", str(tmp_path / "dry")])["dry_run"]
+    assert figures["prompts"] == "27 to train on, 3 held out" and figures["writing them"].startswith("about ")
+    assert figures["generating"].startswith("162 pictures") and "downloads" in capsys.readouterr().out
+    assert figures["training"].startswith("at most 5 adapters, 35 steps")
     assert not HfApi().repo_exists("me/dry-pictures", repo_type="dataset")
     assert [path.name for path in (tmp_path / "dry").iterdir()] == [".lock"]  # and nothing that a run would use
 
@@ -308,16 +305,21 @@ KNOWN = [
 
 
 def test_a_class_that_the_detector_does_not_know_is_left_out_and_said(main: Any, tmp_path: Path, capsys: Any) -> None:
-    strange = [("train", "zeppelin", "a zeppelin over a town"), ("test", "zeppelin", "a zeppelin at night")]
+    """And a prompt longer than the encoder reads is kept, and told."""
+    long = "a zeppelin over a town " * 20
+    strange = [("train", "zeppelin", long), ("test", "zeppelin", "a zeppelin at night")]
     settings = prompts_in(tmp_path / "set", *KNOWN, *strange)
     sure = "{model: tiny/detector, query: 'a {}', threshold: 0.5}"
     results = main([*settings, "--detector", sure, "--num_inference_steps", "15", "--candidates_per_prompt", "4"])
     assert results["refused"] == {"zeppelin": "none of its 4 pictures passes"}
-    assert "left out: zeppelin: none of its 4 pictures passes" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "left out: zeppelin: none of its 4 pictures passes" in said
+    assert "1 longer than the 32 tokens that the model's text encoder reads: cut there" in said
+    assert results["cut"] == {"prompts": 1, "tokens": 32}
     assert results["prompts"] == {"train, plain": 2, "heldout, plain": 2}  # all of them are published
     assert not [metric for metric in results["arms"]["top-1"] if "zeppelin" in metric]
     pool = load_dataset("parquet", data_files=str(next((tmp_path / "out").rglob("data/scores/*.parquet"))))["train"]
-    assert [row["class"] for row in pool.select_columns(["class"])] == ["star"] * 4 + ["zeppelin"] * 4
+    assert pool["class"][:] == ["star"] * 4 + ["zeppelin"] * 4 and pool["prompt"][-1] == long
 
 
 def test_no_picture_that_passes_ends_in_one_line(main: Any, tmp_path: Path) -> None:
@@ -335,15 +337,6 @@ def test_a_model_that_draws_nothing_finite_ends_in_one_line(main: Any, tmp_path:
     with pytest.raises(ConfigError, match="no class is left of 1"):
         main([*prompts_in(tmp_path / "set", *KNOWN), "--base_model", str(broken)])
     assert "0 of 3 pictures pass, 1 prompts dropped (no picture could be drawn)" in capsys.readouterr().out
-
-
-def test_a_prompt_longer_than_the_encoder_reads_is_kept_and_told(main: Any, tmp_path: Path, capsys: Any) -> None:
-    long = "a red plain star on white ground " * 20
-    results = main(prompts_in(tmp_path / "set", ("train", "star", long), *KNOWN))
-    said = "1 longer than the 32 tokens that the model's text encoder reads: cut there"
-    assert said in capsys.readouterr().out and results["cut"] == {"prompts": 1, "tokens": 32}
-    pool = load_dataset("parquet", data_files=str(next((tmp_path / "out").rglob("data/scores/*.parquet"))))["train"]
-    assert long in set(pool["prompt"]) and results["rounds"][0]["prompts"] == 2
 
 
 def test_rounds_end_where_the_model_draws_the_same_again(main: Any, lean: Path, tmp_path: Path, capsys: Any) -> None:
