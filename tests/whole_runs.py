@@ -65,6 +65,8 @@ def killed_at_each(moments: list[Callable[[], bool]], main: Callable[[list[str]]
 
     def work() -> None:
         killing.be_rank(0, 1, 0)
+        # torch renews its pool of threads after a fork: threads that were the first to ask, together, would find none.
+        torch.set_num_threads(torch.get_num_threads())
         sys.stdout = sys.stderr = said.open("a")
         main(settings)
 
