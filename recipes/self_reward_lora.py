@@ -42,6 +42,8 @@ PAPER = {  # what it and its code state; behind that, other names of the same
     "train_batch_size": (18,),
     "learning_rate": (1e-4,),
 }
+CLAIM = "a win rate of 70 % for two classes, its abstract at least 60 %: two different claims"
+CLAIMS = {"the abstract: 60 %": 0.6, "the paper: 70 %": 0.7}
 
 
 @dataclass(kw_only=True)
@@ -227,6 +229,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             reward=config.reward,
             seed=config.seed,
             paper=PAPER,
+            claim=CLAIM,
+            claims=CLAIMS,
         )
         pictures = release.pictures()
         page = release.page(pictures)

@@ -144,6 +144,8 @@ def release_of(
         reward=REWARD,
         seed=0,
         paper={"judge": ("J2", "j/j2"), "detector": ("D",), "writer": ("W",), "lora_r": (4,)},
+        claim="a win rate of 99 %",
+        claims={"the paper: 99 %": 0.99},
     )
 
 
@@ -215,6 +217,7 @@ def test_what_was_not_run_is_not_told(tmp_path: Path) -> None:
     text = full.adapter_card().render()
     assert "starts from the base model again" in text and "It is the judge that chose" not in text
     assert "wins against the base model by CLIP similarity in" in text
+    assert "The paper tells a win rate of 99 %, of other models" in text
 
 
 def test_the_grid_shows_nothing_chance_the_best_and_the_last_round(tmp_path: Path) -> None:

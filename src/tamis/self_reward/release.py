@@ -47,6 +47,8 @@ class SelfRewardRelease:
     reward: str  # the column that pictures are ranked by
     seed: int
     paper: dict[str, tuple[Any, ...]]  # as cards.differences takes it
+    claim: str  # what follows "The paper tells"
+    claims: dict[str, float]  # the same as win rates, by what the plot calls them
 
     # ---- what is published -------------------------------------------------------------------------------------------
 
@@ -72,7 +74,7 @@ class SelfRewardRelease:
                 self.best,
                 telling.win_rates(told),
                 parts=[f"complexity={kind}" for kind in COMPLEXITIES],
-                claims=telling.CLAIMS,
+                claims=self.claims,
             ),
             "pictures/arms.png": lora_pictures.arms_plot(told["arms"], self.columns_shown),
         }
@@ -184,7 +186,7 @@ class SelfRewardRelease:
             "loading_rows": cards.fenced(lora_cards.loading_rows(self.dataset_id, loaded), "python"),
             "renamed": cards.table(["class", "folder"], renamed) if renamed else None,
             "which": cards.table(*choosing.table(self._arms(), self.choices, code, reward=self.reward)),
-            "claim": telling.claim(told, self.best),
+            "claim": telling.claim(told, self.best, self.claim),
             "wins": cards.table(*telling.wins(told, self.best, code)),
             "grid": cards.Markdown(self._grid_caption()),
             "arms": cards.table(*tables.means(told, self.columns_shown, code)),
