@@ -143,13 +143,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         if ended:
             run.say(f"no further round is trained: {ended}")
             break
-        unseen = choosing.unseen(pool)
+        unseen = history[-1]["unseen"]
         for label, why in unseen.items():
             run.say(f"left out: {label}: {why}")
         refused |= unseen
         asked = prompts.without(asked, unseen)
         wanted = seeds if number == 1 else {config.seed: [leader]}
-        made, empty = choosing.choose_all(pool, wanted, reward=config.reward, per_class=config.per_class)
+        made, empty = choosing.choose_all(pool, wanted, unseen, reward=config.reward, per_class=config.per_class)
         for name, why in empty.items():
             run.say(f"not trained: {name}: {why}")
         choices += made

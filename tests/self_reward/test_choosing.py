@@ -13,8 +13,8 @@ from tamis.scorers.detection import Detection
 from tamis.self_reward import choosing
 from tamis.self_reward.choosing import FORMS, choose, choose_all, decided_by, dropped, unseen, with_rank
 
-HOW: dict[str, Any] = {"reward": "score", "caption": "alike", "seed": 0}
-# prompt: (score, confidence, alike) of each picture
+HOW: dict[str, Any] = {"reward": "score", "seed": 0}
+# prompt: (score, confidence, likeness of its caption) of each picture
 POOL: dict[str, list[tuple[float | None, float | None, float | None]]] = {
     "p1": [(0.5, 0.9, 0.1), (0.9, 0.2, 0.9), (0.8, 0.8, 0.2), (0.1, 0.9, 0.3)],  # the most rewarded is not found
     "p2": [(0.7, 0.6, 0.5), (0.7, 0.8, 0.4), (0.7, 0.7, None), (0.2, 0.5, 0.6)],  # three equal: the detector decides
@@ -26,8 +26,8 @@ POOL: dict[str, list[tuple[float | None, float | None, float | None]]] = {
 
 def pool() -> Dataset:
     rows = [
-        {"row_id": f"{prompt}-{turn}", "prompt_id": prompt, "score": score, choosing.CONFIDENCE: sure, "alike": alike}
-        | {"image_error": "drawing: not finite" if prompt == "p5" else None}
+        {"row_id": f"{prompt}-{turn}", "prompt_id": prompt, "score": score, choosing.CONFIDENCE: sure}
+        | {choosing.CAPTION: alike, "image_error": "drawing: not finite" if prompt == "p5" else None}
         for prompt, pictures in POOL.items()
         for turn, (score, sure, alike) in enumerate(pictures)
     ]
@@ -84,13 +84,12 @@ def test_where_nothing_tells_good_from_bad_chance_chooses_and_no_pair_is_made() 
 def by_class(*labels: str) -> Dataset:
     """The pool with a class for each of its five prompts."""
     names = dict(zip(POOL, labels, strict=True))
-    made = pool().add_column("class", [names[prompt] for prompt in pool()["prompt_id"][:]])
-    return made.add_column(choosing.CAPTION, [0.5] * len(made))
+    return pool().add_column("class", [names[prompt] for prompt in pool()["prompt_id"][:]])
 
 
 def chosen(made: Dataset, *names: str, per_class: bool = False) -> dict[str, set[str]]:
     arms = {0: [FORMS.parse(name) for name in names]}
-    choices, _ = choose_all(made, arms, reward="score", per_class=per_class)
+    choices, _ = choose_all(made, arms, unseen(made), reward="score", per_class=per_class)
     return {folder: set(choice.rows["prompt_id"]) for choice, folder in choosing.folders(choices, 0).items()}
 
 
@@ -114,10 +113,10 @@ def test_arms_train_for_the_steps_of_the_first_seeds_best() -> None:
     made = by_class("moon", "moon", "sun", "arrow", "sun")
     arms = {seed: [FORMS.parse("random-1.1"), FORMS.parse("top-1"), FORMS.parse("top-1.dpo")] for seed in (0, 1)}
     config = DiffusionLora(num_train_epochs=7, num_repeats=1, train_batch_size=2)
-    choices, empty = choose_all(made, arms, reward="score", per_class=True)
+    choices, empty = choose_all(made, arms, unseen(made), reward="score", per_class=True)
     assert empty == {"arrow/top-1.dpo": "no picture of 4 is left to train on"}
     assert choosing.steps(choices, "top-1", config) == {"moon": 7, "arrow": 7}
-    whole, _ = choose_all(made, arms, reward="score", per_class=False)
+    whole, _ = choose_all(made, arms, unseen(made), reward="score", per_class=False)
     assert choosing.steps(whole, "top-1", config) == {"": 14}  # of three pictures, two batches
     told = {worse: {choice.arm.name for choice in some} for worse, some in choosing.by_loss(whole).items()}
     assert told == {None: {"random-1.1", "top-1"}, "worse": {"top-1.dpo"}}

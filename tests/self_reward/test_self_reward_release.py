@@ -90,7 +90,7 @@ def release_of(
         pools.append(pool)
         history.append(rounds.summary(pool, number, reward=REWARD))
         wanted = {0: arms} if number == 1 else {0: [leader]}
-        made, _ = choosing.choose_all(pool, wanted, reward=REWARD, per_class=per_class)
+        made, _ = choosing.choose_all(pool, wanted, history[-1]["unseen"], reward=REWARD, per_class=per_class)
         choices += made
         folders = choosing.folders(choices, 0)
         for choice in made:

@@ -22,7 +22,7 @@ from tamis.select import Cut, take, top_k
 from tamis.topic_arms import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from datasets import Dataset
 
@@ -76,7 +76,7 @@ def dropped(pool: Dataset) -> dict[str, list[str]]:
     return {reason: names for reason, names in found.items() if names}
 
 
-def choose(pool: Dataset, arm: Arm, *, reward: str, caption: str, seed: int) -> Dataset:
+def choose(pool: Dataset, arm: Arm, *, reward: str, seed: int) -> Dataset:
     """The rows of a ranked pool that the arm keeps, of .dpo with a column `worse`. There may be none."""
     if arm.percent:
         kept = top_k(pool, RANK, fraction=arm.k / 100, seed=seed, at_most=True)
@@ -85,7 +85,7 @@ def choose(pool: Dataset, arm: Arm, *, reward: str, caption: str, seed: int) -> 
         kept = take(pool.add_column("drawn", drawn), _of_each(pool, "drawn", arm.k, seed * 1000 + (arm.draw or 0)))
         kept = kept.remove_columns("drawn")
     else:
-        column = {"top": RANK, "bottom": reward, "caption": caption}[arm.way]
+        column = {"top": RANK, "bottom": reward, "caption": CAPTION}[arm.way]
         kept = take(pool, _of_each(pool, column, arm.k, seed, lowest=arm.way == "bottom"))
     if "dpo" in arm.marks:
         kept = beside_the_worst(kept, pool, reward)
@@ -103,14 +103,14 @@ def unseen(pool: Dataset) -> dict[str, str]:
 
 
 def choose_all(
-    pool: Dataset, arms: dict[int, list[Arm]], *, reward: str, per_class: bool
+    pool: Dataset, arms: dict[int, list[Arm]], gone: Collection[str], *, reward: str, per_class: bool
 ) -> tuple[list[Choice], dict[str, str]]:
-    """What every arm of every seed keeps of a ranked pool, without its unseen classes; and arms that keep nothing.
+    """What every arm of every seed keeps of a ranked pool, without classes that are gone; and arms that keep nothing.
 
-    per_class: a choice for each class, whose adapter is its own; else one over all of them, of topic "". `none` keeps
-    nothing and is in no choice.
+    gone: as `unseen` tells them. per_class: a choice for each class, whose adapter is its own; else one over all of
+    them, of topic "". `none` keeps nothing and is in no choice.
     """
-    gone, labels = unseen(pool), np.asarray(pool["class"][:])
+    labels = np.asarray(pool["class"][:])
     known = [label for label in dict.fromkeys(labels.tolist()) if label not in gone]
     if not known:
         raise ConfigError(
@@ -124,7 +124,7 @@ def choose_all(
             for arm in wanted:
                 if arm.way == "none":
                     continue
-                made = Choice(topic, arm, seed, choose(rows, arm, reward=reward, caption=CAPTION, seed=seed))
+                made = Choice(topic, arm, seed, choose(rows, arm, reward=reward, seed=seed))
                 if len(made.rows):
                     choices.append(made)
                 else:
