@@ -242,9 +242,9 @@ class SelfRewardRelease:
         return rows.remove_columns(["adapter", "adapter_hash", "style"]).add_column("adapter", told)
 
     def _cut(self) -> Cut:
-        kept = [one for one in self.choices if (one.arm.name, one.seed) == (self.best, self.seed)]
-        k = kept[0].arm.k
-        quotas = dict.fromkeys((prompt for one in kept for prompt in one.rows["prompt_id"][:]), k)
+        best = self._best()
+        parts = [one.rows for one in self.choices if (one.arm, one.seed) == (best.arm, best.seed)]
+        quotas = dict.fromkeys((prompt for rows in parts for prompt in rows["prompt_id"][:]), best.arm.k)
         return Cut(choosing.RANK, self.seed, quotas=quotas, per="prompt_id")
 
     def _query(self) -> str:
@@ -270,14 +270,11 @@ class SelfRewardRelease:
         return lines
 
     def _grid_caption(self) -> str:
-        names = ", ".join(map(cards.code, self._grid_arms()))
-        shown = {label for label, id in zip(*self._classes_of(), strict=True) if id in self._grid_lines()}
+        names, lines = ", ".join(map(cards.code, self._grid_arms())), self._grid_lines()
+        shown = {row["class"] for row in self.prompts if row["prompt_id"] in lines}
         every = set(self.prompts["class"][:]) - set(self.results["refused"])
         which = "each class" if len(shown) == len(every) else f"{len(shown)} of {len(every)} classes"
         return f"The first held-out prompts of {which}; {names}; the same noise in a line, seed {self.seed}."
-
-    def _classes_of(self) -> tuple[list[str], list[str]]:
-        return self.prompts["class"][:], self.prompts["prompt_id"][:]
 
 
 def _whole(metric: str) -> bool:
