@@ -8,11 +8,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 NOT_BENCHMARKS = {"run_all.py", "measuring.py", "sd15.py"}
-ON_THE_HUB = {
-    "typical_candidates.py",
-    "drawing_speed.py",
-    "reward_quality.py",
-}  # these read tiny/* from the embedded Hub
+# These read tiny/* from the embedded Hub.
+ON_THE_HUB = {"typical_candidates.py", "drawing_speed.py", "reward_quality.py"}
 
 
 def main() -> None:
