@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import killing
+import numpy as np
 import torch
+from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +24,23 @@ ROOT = Path(__file__).resolve().parent.parent
 def code_of(text: str, language: str) -> str:
     """The first block of that language on a card."""
     return re.search(rf"```{language}\n(.*?)```", text, re.DOTALL).group(1)
+
+
+def loads_by_its_card(repo_id: str, folder: str, prompt: str) -> None:
+    """Runs the code on a card of LoRAs: it loads the one in `folder`, which changes pictures, in both formats alike."""
+    names: dict[str, Any] = {}
+    exec(code_of(ModelCard.load(repo_id).text, "python"), names)
+    pipeline = names["pipeline"]
+
+    def draw() -> np.ndarray:
+        made = pipeline(prompt, num_inference_steps=2, generator=torch.Generator().manual_seed(0))
+        return np.asarray(made.images[0], dtype=np.int16)
+
+    worn = draw()
+    pipeline.unload_lora_weights()
+    assert np.abs(worn - draw()).max() > 0
+    pipeline.load_lora_weights(repo_id, subfolder=folder, weight_name="kohya.safetensors")
+    assert np.abs(draw() - worn).max() <= 1  # the same weights in the other format
 
 
 def published_files(output_dir: Path) -> dict[str, Any]:

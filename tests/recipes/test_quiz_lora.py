@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pytest
-import torch
 from datasets import Dataset, Image, load_dataset
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
-from whole_runs import ROOT, code_of, killed_at_each, on_two_ranks, other_files
+from whole_runs import ROOT, code_of, killed_at_each, loads_by_its_card, on_two_ranks, other_files
 
 from tamis.config import ConfigError
 
@@ -68,21 +66,7 @@ def test_it_ends_with_addresses_and_lines_that_load(small: tuple, hub: Any) -> N
 
 
 def test_the_adapters_load_by_the_code_on_the_card_and_change_the_picture(small: tuple) -> None:
-    card = ModelCard.load("me/quiz-lora")
-    names: dict[str, Any] = {}
-    exec(code_of(card.text, "python"), names)
-    pipeline = names["pipeline"]
-
-    def draw() -> np.ndarray:
-        made = pipeline("a photo of a zib", num_inference_steps=2, generator=torch.Generator().manual_seed(0))
-        return np.asarray(made.images[0], dtype=np.int16)
-
-    worn = draw()
-    pipeline.unload_lora_weights()
-    bare = draw()
-    assert np.abs(worn - bare).max() > 0
-    pipeline.load_lora_weights("me/quiz-lora", subfolder="blicket/top-3", weight_name="kohya.safetensors")
-    assert np.abs(draw() - worn).max() <= 1  # the same weights in the other format
+    loads_by_its_card("me/quiz-lora", "blicket/top-3", "a photo of a zib")
 
 
 def test_the_card_says_what_was_measured(small: tuple) -> None:

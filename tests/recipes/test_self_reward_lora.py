@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pytest
-import torch
 from datasets import Dataset, load_dataset
 from huggingface_hub import HfApi, ModelCard
 from safetensors.torch import load_file, save_file
-from whole_runs import ROOT, code_of, killed_at_each, on_two_ranks, other_files
+from whole_runs import ROOT, code_of, killed_at_each, loads_by_its_card, on_two_ranks, other_files
 
 import tamis.tiny
 from tamis.config import ConfigError, plain_errors
@@ -85,20 +83,7 @@ def test_it_ends_with_addresses_and_says_what_happened_in_each_round(small: tupl
 
 
 def test_the_adapter_loads_by_the_code_on_the_card_and_changes_the_picture(small: tuple) -> None:
-    card = ModelCard.load("me/self-reward-lora")
-    names: dict[str, Any] = {}
-    exec(code_of(card.text, "python"), names)
-    pipeline = names["pipeline"]
-
-    def draw() -> np.ndarray:
-        made = pipeline("a photo of a moon", num_inference_steps=2, generator=torch.Generator().manual_seed(0))
-        return np.asarray(made.images[0], dtype=np.int16)
-
-    worn = draw()
-    pipeline.unload_lora_weights()
-    assert np.abs(worn - draw()).max() > 0
-    pipeline.load_lora_weights("me/self-reward-lora", subfolder="top-1", weight_name="kohya.safetensors")
-    assert np.abs(draw() - worn).max() <= 1  # the same weights in the other format
+    loads_by_its_card("me/self-reward-lora", "top-1", "a photo of a moon")
     files = set(HfApi().list_repo_files("me/self-reward-lora"))
     arms = ("random-1.1", "bottom-1", "top-1", "top-1.dpo", "top-1.round-2")
     assert {f"{arm}/pytorch_lora_weights.safetensors" for arm in arms} <= files
