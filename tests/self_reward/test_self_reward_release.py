@@ -69,6 +69,21 @@ def scored(drawn: Dataset) -> Dataset:
     return made
 
 
+def graded(drawn: Dataset, metrics: list[str], best: str, prompts: Dataset) -> dict[str, Any]:
+    return grading.measure(
+        drawn,
+        metrics,
+        best=best,
+        clusters=rounds.clusters(prompts),
+        unrelated=None,
+        contests=None,
+        won=["clip_similarity"],
+        parts=["complexity", "class"],
+        apart=["complexity", "class"],
+        seed=0,
+    )
+
+
 def release_of(
     classes: list[str],
     listed: tuple[str, ...] = ("none", "random-1", "top-1"),
@@ -100,18 +115,7 @@ def release_of(
         wearing = rounds.wearing(made, paths, leader, seed=0, classes=asked["class"][:])
     drawn = scored(rounds.to_grade(asked, choices, paths, 2))
     metrics, best = ["clip_similarity", "diversity"], arm_names.headline(arms)
-    measured = grading.measure(
-        drawn,
-        metrics,
-        best=best,
-        clusters=rounds.clusters(asked),
-        unrelated=None,
-        contests=None,
-        won=["clip_similarity"],
-        parts=["complexity", "class"],
-        apart=["complexity", "class"],
-        seed=0,
-    )
+    measured = graded(drawn, metrics, best, asked)
     config = {"dataset": "a/prompts", "seed": 0, "other_seeds": [], "other_seeds_arms": [], "judge": {"model": "j/j"}}
     config |= {"writer": None, "per_class": per_class, "candidates_per_prompt": 3, "pairwise": None, "grading": []}
     config |= {"pairwise_column": "prompt", "base_model": "a/model", "classes": classes, "lora_r": 16}
@@ -199,6 +203,15 @@ def test_every_arm_is_explained_and_in_the_pool(tmp_path: Path) -> None:
     assert all(row["image"]["bytes"] != row["worse"]["bytes"] for row in paired) and len(paired)
     worn = {row["adapter"] for row in release.pool.select_columns(["adapter", "round"]) if row["round"] == "round-2"}
     assert worn == {"top-1"} and str(tmp_path) not in str(release.pool.select_columns(["adapter"])[:])
+
+
+def test_what_was_drawn_can_be_graded_again_from_what_is_published(tmp_path: Path) -> None:
+    release = release_of(["moon", "arrow"], ("none", "random-2", "top-1"), tmp=tmp_path / "adapters")
+    for name, rows in release.configs().items():
+        rows.to_parquet(str(tmp_path / f"{name}.parquet"))
+    drawn, prompts = (Dataset.from_parquet(str(tmp_path / f"{name}.parquet")) for name in ("drawn", "prompts"))
+    again = graded(drawn, release.metrics, release.best, prompts)
+    assert again["comparisons"] and again == {name: release.results[name] for name in again}
 
 
 def test_what_was_not_run_is_not_told(tmp_path: Path) -> None:

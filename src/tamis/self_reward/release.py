@@ -56,10 +56,10 @@ class SelfRewardRelease:
         """The pool, what each arm of the main seed was trained on, prompts, and what the arms drew."""
         from datasets import concatenate_datasets
 
-        kept = {name: self._told(rows) for subsets in self._subsets for name, rows in subsets.items()}
+        kept = {name: self._generated(rows) for subsets in self._subsets for name, rows in subsets.items()}
         for paired in (arm.name for arm in self._arms() if "dpo" in arm.marks):  # with what is worse
             own = [one.rows for one in self.choices if (one.arm.name, one.seed) == (paired, self.seed)]
-            kept[paired] = self._told(concatenate_datasets(own))
+            kept[paired] = self._generated(concatenate_datasets(own))
         return {"scores": self.pool, "prompts": self.prompts, "drawn": self._told(self.drawn), **kept}
 
     def pictures(self) -> dict[str, bytes]:
@@ -87,7 +87,7 @@ class SelfRewardRelease:
         from datasets import concatenate_datasets
 
         parts = [arms.with_arms(pool, subsets) for pool, subsets in zip(self.pools, self._subsets, strict=True)]
-        return self._told(concatenate_datasets(parts))
+        return self._generated(concatenate_datasets(parts))
 
     @cached_property
     def _subsets(self) -> list[dict[str, Dataset]]:
@@ -239,7 +239,11 @@ class SelfRewardRelease:
         """Adapters by their folder in the repo: a path of this machine says nothing elsewhere."""
         names = {str(self.paths[choice]): folder for choice, folder in self.folders.items()}
         told = [names.get(path, "") for path in rows["adapter"][:]]
-        return rows.remove_columns(["adapter", "adapter_hash", "style"]).add_column("adapter", told)
+        return rows.remove_columns(["adapter", "adapter_hash"]).add_column("adapter", told)
+
+    def _generated(self, rows: Dataset) -> Dataset:
+        """Without the style, by which only drawn pictures are paired: it is the prompt's complexity."""
+        return self._told(rows).remove_columns("style")
 
     def _cut(self) -> Cut:
         best = self._best()
