@@ -1,0 +1,1 @@
+"""Visual question answering by models that are no chat models."""

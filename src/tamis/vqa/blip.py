@@ -1,0 +1,178 @@
+"""BLIP answers in a word. Questions on one picture share its encoding, and adapters share it too: none is of its eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tamis import models
+
+if TYPE_CHECKING:
+    import torch
+
+TOGETHER = 16  # questions in one row of the question encoder: their attention grows with the square of their length
+
+
+class BlipAnswers:
+    """A BlipForQuestionAnswering with the adapters that it is to answer with."""
+
+    def __init__(self, repo: str, revision: str, adapters: Sequence[str] = (), *, quantization: str | None = None):
+        from transformers import AutoTokenizer, BlipForQuestionAnswering
+
+        where = {} if Path(repo).is_dir() else {"revision": revision}
+        self.tokenizer = AutoTokenizer.from_pretrained(repo, **where)
+        self.model = BlipForQuestionAnswering.from_pretrained(
+            repo, use_safetensors=True, dtype=models.dtype(), **quantized(quantization), **where
+        )
+        if quantization is None:
+            self.model.to(models.device())
+        self.model.eval()
+        self.dressed: Any = None
+        for folder in adapters:
+            self._take(folder)
+        self.seen: dict[str, torch.Tensor] = {}  # by the last batch: the next often goes on with its pictures
+
+    def answer(
+        self,
+        pictures: Sequence[tuple[str, torch.Tensor]],
+        questions: Sequence[str],
+        *,
+        adapters: Sequence[str] = ("",),
+        question_tokens: int = 32,
+        answer_tokens: int = 5,
+    ) -> list[list[str]]:
+        """For each adapter (empty: the model alone) the answers, one a question. pictures: what tells one from another,
+        and its pixels, one a question."""
+        import torch
+
+        with torch.inference_mode():
+            seen, rows = self._looked(pictures)
+            tokens = self.tokenizer(list(questions), truncation=True, max_length=question_tokens)["input_ids"]
+            packed = _Packed(tokens, rows, pad=self.tokenizer.pad_token_id, device=models.device())
+            told = []
+            for folder in adapters:
+                with self._wearing(folder):
+                    told.append(self._told(packed, seen, answer_tokens))
+        return told
+
+    def _looked(self, pictures: Sequence[tuple[str, torch.Tensor]]) -> tuple[torch.Tensor, list[int]]:
+        """The encodings of the different pictures, and which of them each question is on."""
+        import torch
+
+        pixels = dict(pictures)
+        before, self.seen = self.seen, {}
+        new = [name for name in pixels if name not in before]
+        if new:
+            shown = torch.stack([pixels[name] for name in new])
+            shown = shown.to(models.device(), self.model.dtype)
+            read = self.model.vision_model(shown).last_hidden_state
+            before = before | dict(zip(new, read, strict=True))
+        self.seen = {name: before[name] for name in pixels}
+        at = {name: row for row, name in enumerate(pixels)}
+        return torch.stack(list(self.seen.values())), [at[name] for name, _ in pictures]
+
+    def _told(self, packed: _Packed, seen: torch.Tensor, answer_tokens: int) -> list[str]:
+        import torch
+
+        text = self.model.config.text_config
+        read = self.model.text_encoder(
+            input_ids=packed.ids,
+            attention_mask=packed.mask(self.model.dtype),
+            position_ids=packed.places,
+            encoder_hidden_states=seen[packed.pictures],
+        ).last_hidden_state
+        understood, mask = packed.apart(read)
+        begun = torch.full((len(understood), 1), text.bos_token_id, device=understood.device)
+        written = self.model.text_decoder.generate(
+            input_ids=begun,
+            encoder_hidden_states=understood,
+            # The library's own generate() passes ones: the answer then depends on how far its question was padded.
+            encoder_attention_mask=mask,
+            eos_token_id=text.sep_token_id,
+            pad_token_id=text.pad_token_id,
+            max_new_tokens=answer_tokens,
+            do_sample=False,
+            num_beams=1,
+        )
+        return [answer.strip() for answer in self.tokenizer.batch_decode(written, skip_special_tokens=True)]
+
+    def _take(self, folder: str) -> None:
+        from peft import PeftModel
+
+        if not folder:
+            return
+        if self.dressed is None:
+            self.dressed = PeftModel.from_pretrained(self.model, folder, adapter_name=folder.replace(".", "-"))
+        else:
+            self.dressed.load_adapter(folder, adapter_name=folder.replace(".", "-"))
+        self.dressed.eval()
+
+    @contextmanager
+    def _wearing(self, folder: str) -> Iterator[None]:
+        if self.dressed is None:
+            yield
+        elif not folder:
+            with self.dressed.disable_adapter():
+                yield
+        else:
+            self.dressed.set_adapter(folder.replace(".", "-"))
+            yield
+
+
+class _Packed:
+    """Questions on one picture as one sequence, none of which sees another: what the cross-attention makes of the
+    picture, its keys and values, is then made once for all of them."""
+
+    def __init__(self, tokens: Sequence[Sequence[int]], pictures: Sequence[int], *, pad: int, device: torch.device):
+        import torch
+
+        rows: list[list[int]] = []  # questions of each row
+        open_rows: dict[int, list[int]] = {}
+        for question, picture in enumerate(pictures):
+            row = open_rows.get(picture)
+            if row is None or len(row) == TOGETHER:
+                row = open_rows[picture] = []
+                rows.append(row)
+            row.append(question)
+        self.pictures = torch.tensor([pictures[row[0]] for row in rows], device=device)
+        length = max(sum(len(tokens[question]) for question in row) for row in rows)
+        ids, places = torch.full((len(rows), length), pad), torch.zeros((len(rows), length), dtype=torch.long)
+        whose = torch.full((len(rows), length), -1)
+        longest = max(map(len, tokens))
+        self.at = torch.zeros((len(tokens), longest), dtype=torch.long)  # where each token stands, over all rows
+        self.real = torch.zeros((len(tokens), longest), dtype=torch.long)
+        for number, row in enumerate(rows):
+            start = 0
+            for question in row:
+                size = len(tokens[question])
+                ids[number, start : start + size] = torch.tensor(tokens[question])
+                places[number, start : start + size] = torch.arange(size)
+                whose[number, start : start + size] = question
+                self.at[question, :size] = number * length + start + torch.arange(size)
+                self.real[question, :size] = 1
+                start += size
+        self.ids, self.places, self.whose = ids.to(device), places.to(device), whose.to(device)
+        self.at, self.real = self.at.to(device), self.real.to(device)
+
+    def mask(self, dtype: torch.dtype) -> torch.Tensor:
+        """Added to the attention's scores."""
+        import torch
+
+        alike = self.whose[:, None, :, None] == self.whose[:, None, None, :]
+        return torch.zeros(alike.shape, dtype=dtype, device=alike.device).masked_fill(~alike, torch.finfo(dtype).min)
+
+    def apart(self, read: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A row a question again, and which of its places are real."""
+        return read.flatten(0, 1)[self.at], self.real
+
+
+def quantized(quantization: str | None) -> dict[str, Any]:
+    """What from_pretrained is given: 8bit is bitsandbytes' Linear8bitLt, outliers from 6.0 kept in 16 bits."""
+    if quantization is None:
+        return {}
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=6.0)
+    return {"quantization_config": config, "device_map": {"": models.device()}}
