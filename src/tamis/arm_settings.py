@@ -1,4 +1,4 @@
-"""The settings of recipes whose arms draw: which arms and seeds, how they draw, who compares what they drew."""
+"""The settings of recipes whose arms are trained: seeds; and of those that draw: how, and who compares what they drew."""
 
 from __future__ import annotations
 
@@ -13,14 +13,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class ArmSettings:
-    """A recipe's flat config inherits them, beside RunConfig and DiffusionLora; it has `arms` and `wording`."""
+class SeedSettings:
+    """A recipe's flat config inherits them, beside RunConfig; it has `arms`."""
 
-    random_draws: Annotated[int, "draws of every random arm"] = 1
-    other_seeds: Annotated[list[int], "train and draw the arms of other_seeds_arms once more with each"] = field(
+    other_seeds: Annotated[list[int], "train and measure the arms of other_seeds_arms once more with each"] = field(
         default_factory=list
     )
     other_seeds_arms: Annotated[list[str], "arms that the other seeds repeat"] = field(default_factory=list)
+
+    def refuse_unfit_seeds(self) -> None:
+        if strangers := set(self.other_seeds_arms) - set(self.arms):
+            raise ConfigError(f"other_seeds_arms: {', '.join(sorted(strangers))} is not among arms")
+        if bool(self.other_seeds) != bool(self.other_seeds_arms):
+            raise ConfigError("other_seeds and other_seeds_arms: one without the other says nothing; give both or none")
+        if len({self.seed, *self.other_seeds}) <= len(self.other_seeds):
+            raise ConfigError(f"other_seeds: {self.other_seeds} is not accepted; expected others than seed {self.seed}")
+
+
+@dataclass(kw_only=True)
+class ArmSettings(SeedSettings):
+    """Of arms that draw. A recipe's flat config inherits them, beside RunConfig and DiffusionLora; it has `wording`."""
+
+    random_draws: Annotated[int, "draws of every random arm"] = 1
 
     num_inference_steps: Annotated[int, "steps of the sampler"] = 50
     guidance_scale: Annotated[float, "how far from the unconditioned prediction"] = 7.5
@@ -40,12 +54,7 @@ class ArmSettings:
             self.refuse_below(name, 1)
         if not any(arm.way == "top" and not arm.marks and not arm.percent for arm in self.by_seed(forms)[self.seed]):
             raise ConfigError(f"arms: {self.arms} has no arm for the claim to be about; give at least one plain top-K")
-        if strangers := set(self.other_seeds_arms) - set(self.arms):
-            raise ConfigError(f"other_seeds_arms: {', '.join(sorted(strangers))} is not among arms")
-        if bool(self.other_seeds) != bool(self.other_seeds_arms):
-            raise ConfigError("other_seeds and other_seeds_arms: one without the other says nothing; give both or none")
-        if len({self.seed, *self.other_seeds}) <= len(self.other_seeds):
-            raise ConfigError(f"other_seeds: {self.other_seeds} is not accepted; expected others than seed {self.seed}")
+        self.refuse_unfit_seeds()
 
     def by_seed(self, forms: Forms) -> dict[int, list[Arm]]:
         """The arms that each seed trains and draws, the main seed first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +19,36 @@ if TYPE_CHECKING:
 
 
 class Graded:
-    """Scores of drawn pictures by arm, draws of one kind together."""
+    """Scores of what arms made, pictures or answers, by arm; draws of one kind together."""
 
-    def __init__(self, drawn: Dataset, clusters: Sequence[str], seed: int) -> None:
-        """clusters: columns by which intervals are clustered, first that of what the prompts are of: the topic."""
+    def __init__(
+        self,
+        drawn: Dataset,
+        clusters: Sequence[str],
+        seed: int,
+        *,
+        key: Sequence[str] | None = None,
+        weighted: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        """clusters: columns by which intervals are clustered, first that of what the prompts are of: the topic. key:
+        columns that rows of two arms have in common where they are compared; None: those of drawn pictures. weighted:
+        metrics that are the weighted mean of a column, by its name and that of the weights."""
         self.drawn, self.seed = drawn, seed
         self.groups = {column: drawn[column][:] for column in clusters}
         self.arm = [pooled(name) for name in drawn["arm"][:]]
         self.arms = sorted(dict.fromkeys(self.arm), key=lambda arm: arm != "none")  # first what needs no LoRA
-        self.keys = list(zip(*(drawn[name][:] for name in drawings.key(clusters[0])), strict=True))
+        self.keys = list(zip(*(drawn[name][:] for name in key or drawings.key(clusters[0])), strict=True))
+        self.weighted = weighted or {}
         self._columns: dict[str, np.ndarray] = {}
 
     def values(self, metric: str) -> np.ndarray:
-        if metric not in self._columns:
-            self._columns[metric] = column_values(self.drawn, metric)
-        return self._columns[metric]
+        column = self.weighted[metric][0] if metric in self.weighted else metric
+        if column not in self._columns:
+            self._columns[column] = column_values(self.drawn, column)
+        return self._columns[column]
+
+    def weights(self, metric: str) -> np.ndarray | None:
+        return column_values(self.drawn, self.weighted[metric][1]) if metric in self.weighted else None
 
     def means(self, metrics: Sequence[str], *, by: Iterable[str] = ("style",)) -> dict[str, dict[str, Any]]:
         """arm to metric to estimate, intervals clustered by topic; `metric@style=photo` for parts of the rows."""
@@ -43,20 +58,27 @@ class Graded:
             mine = [row for row, name in enumerate(self.arm) if name == arm]
             parts = {"": mine} | _parts(self.drawn, by, mine)
             found[arm] = {
-                f"{metric}{part}": asdict(
-                    stats.mean(_told(self.values(metric)[rows]), groups=[clusters[row] for row in rows], seed=self.seed)
-                )
+                f"{metric}{part}": asdict(self._mean(metric, rows, [clusters[row] for row in rows]))
                 for part, rows in parts.items()
                 for metric in metrics
             }
         return found
+
+    def _mean(self, metric: str, rows: Sequence[int], groups: Sequence[Any]) -> stats.Estimate:
+        weights = self.weights(metric)
+        weights = None if weights is None else weights[rows].tolist()
+        return stats.mean(_told(self.values(metric)[rows]), groups=groups, weights=weights, seed=self.seed)
 
     def compare(self, a: str, b: str, metric: str, *, clustered_by: str) -> dict[str, Any]:
         """Arm a against arm b on the same prompts and noise; draws of an arm are averaged first, where all have one."""
         left, right = self._by_key(a, metric), self._by_key(b, metric)
         keys = [key for key in left if key in right]
         sides = _told([left[key] for key in keys]), _told([right[key] for key in keys])
-        found = stats.paired(*sides, groups=self._labels(keys, clustered_by), seed=self.seed)
+        weights = self.weights(metric)
+        if weights is not None:
+            weight = dict(zip(self.keys, weights.tolist(), strict=True))
+            weights = [weight[key] for key in keys]
+        found = stats.paired(*sides, groups=self._labels(keys, clustered_by), weights=weights, seed=self.seed)
         return {"a": a, "b": b, "metric": metric, "clustered_by": clustered_by, **asdict(found)}
 
     def wins(self, a: str, b: str, metric: str, *, clustered_by: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Published:
 def publish_dataset(
     run: Run,
     repo_id: str,
-    configs: dict[str, Dataset],
+    configs: dict[str, Dataset | dict[str, Dataset]],
     card: Card,
     files: dict[str, bytes | str],
     *,
@@ -52,20 +52,22 @@ def publish_dataset(
 ) -> Published | None:
     """Writes every config as parquet with card and pictures, and pushes them as one commit. Main process only.
 
-    The card's header gains `configs` (the first one is the default) and `dataset_info`.
+    A config is a dataset, whose split is called train, or several by the names of their splits. The card's header gains
+    `configs` (the first one is the default) and `dataset_info`.
     """
     if not run.is_main:
         return None
-    with run.stage("publish", rows=sum(len(dataset) for dataset in configs.values())):
+    splits = {name: given if isinstance(given, dict) else {"train": given} for name, given in configs.items()}
+    with run.stage("publish", rows=sum(len(dataset) for some in splits.values() for dataset in some.values())):
         folder = _empty_folder(run, "datasets", repo_id)
-        infos = [write_config(folder, name, dataset) for name, dataset in configs.items()]
+        infos = [write_config(folder, name, some) for name, some in splits.items()]
         paths = [
             {
                 "config_name": name,
-                "data_files": [{"split": "train", "path": f"data/{name}/train-*"}],
+                "data_files": [{"split": split, "path": f"data/{name}/{split}-*"} for split in some],
                 **({"default": True} if position == 0 else {}),
             }
-            for position, name in enumerate(configs)
+            for position, (name, some) in enumerate(splits.items())
         ]
         card = dataclasses.replace(card, metadata=card.metadata | {"configs": paths, "dataset_info": infos})
         return _finish(folder, repo_id, "dataset", card, files, push=push, private=private)

@@ -22,16 +22,32 @@ ROW_GROUP_BYTES = 16_000_000  # what a viewer reads to show one page
 PLAIN_ROWS, IMAGE_ROWS = 1_000, 16
 
 
-def write_config(folder: Path, name: str, dataset: Dataset) -> dict[str, Any]:
-    """Writes one config as shards under data/NAME; returns what the card's dataset_info says of it."""
+def write_config(folder: Path, name: str, splits: dict[str, Dataset]) -> dict[str, Any]:
+    """Writes one config, all splits of the same columns, as shards under data/NAME; returns what the card's
+    dataset_info says of it."""
     from datasets import DatasetInfo, SplitDict, SplitInfo
     from datasets.features import Image
 
-    features = dataset.features.copy()
+    features = next(iter(splits.values())).features.copy()
     for column in image_columns(features):
         features[column] = Image()  # undecoded is how we read; whoever loads it wants pictures
     target = folder / "data" / name
     target.mkdir(parents=True)
+    told = SplitDict()
+    for split, dataset in splits.items():
+        size = _write_split(target, split, dataset, features)
+        told.add(SplitInfo(split, num_bytes=size, num_examples=len(dataset)))
+    info = DatasetInfo(
+        features=features,
+        splits=told,
+        download_size=sum(path.stat().st_size for path in target.iterdir()),
+        dataset_size=sum(split.num_bytes for split in told.values()),
+    )
+    return {"config_name": name, **info._to_yaml_dict()}
+
+
+def _write_split(target: Path, split: str, dataset: Dataset, features: Features) -> int:
+    """Its shards, and how many bytes they hold."""
     size, shards = 0, []
     shard, written = None, 0
     for group in _row_groups(dataset, features):
@@ -45,16 +61,8 @@ def write_config(folder: Path, name: str, dataset: Dataset) -> dict[str, Any]:
         size += group.nbytes
     shard.close()
     for index, path in enumerate(shards):  # their number is known only now
-        path.rename(target / f"train-{index:05d}-of-{len(shards):05d}.parquet")
-    splits = SplitDict()
-    splits.add(SplitInfo("train", num_bytes=size, num_examples=len(dataset)))
-    info = DatasetInfo(
-        features=features,
-        splits=splits,
-        download_size=sum(path.stat().st_size for path in target.iterdir()),
-        dataset_size=size,
-    )
-    return {"config_name": name, **info._to_yaml_dict()}
+        path.rename(target / f"{split}-{index:05d}-of-{len(shards):05d}.parquet")
+    return size
 
 
 def _writer(path: Path, features: Features) -> pq.ParquetWriter:

@@ -1,0 +1,93 @@
+"""What the answers say of the arms: means by difficulty, paired differences, intervals by picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tamis.columns import column_values
+from tamis.grading import Graded
+from tamis.metrics import stats
+from tamis.product_vqa.arm_forms import BASE, BY_ROW, VqaArm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from datasets import Dataset
+
+CHOSEN_BY = "exact_match"
+MARK = "average_mark"
+# A metric that is the weighted mean of a column: that column, and that of its weights.
+WEIGHTED = {MARK: (CHOSEN_BY, "mark_weight")}
+
+
+def best_shape(validation: Dataset, arms: Sequence[VqaArm]) -> tuple[str, dict[str, float]]:
+    """The plain shape that answers most validation questions right, all its seeds together, and how many each does.
+
+    Of equals the first listed. The test rows have no say.
+    """
+    names, right = np.asarray(validation["arm"][:]), column_values(validation, CHOSEN_BY)
+    found = {arm.name: float(np.nanmean(right[names == arm.name])) for arm in arms if arm.plain}
+    return max(found, key=found.__getitem__), found
+
+
+def measure(test: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> dict[str, Any]:
+    """What results.json tells: arms by metric, and by metric@level; comparisons on the questions that both answered.
+
+    The answers of an arm's several seeds count one by one in its means, and are averaged before they are compared.
+    """
+    graded = _graded(test, seed)
+    every = [*metrics, MARK]
+    arms = graded.means(every, by=["level"])
+    for told in arms.values():
+        for name in [name for name in told if name.startswith(f"{MARK}@")]:
+            del told[name]  # within a level all weights are the same: it is exact_match
+    comparisons = [
+        graded.compare(a, b, metric, clustered_by="image_id")
+        for a, b in _contests(list(arms), best)
+        for metric in every
+    ]
+    levels = test["level"][:]
+    for level in sorted(set(levels)):
+        part = _graded(test.select([row for row, one in enumerate(levels) if one == level]), seed)
+        for metric in metrics if BASE in arms else ():
+            told = part.compare(best, BASE, metric, clustered_by="image_id")
+            comparisons.append(told | {"metric": f"{metric}@level={level}"})
+    return {"arms": arms, "comparisons": comparisons}
+
+
+def _graded(answers: Dataset, seed: int) -> Graded:
+    return Graded(answers, ["image_id"], seed, key=["row_id"], weighted=WEIGHTED)
+
+
+def _contests(arms: list[str], best: str) -> list[tuple[str, str]]:
+    """The best against every other arm; each other one against the model as it is, on the same rows."""
+    others = [arm for arm in arms if arm != best]
+    found = [(best, other) for other in others]
+    for arm in others:
+        base = f"{BASE}.{BY_ROW}" if arm.endswith(f".{BY_ROW}") else BASE
+        if base in arms and arm not in (BASE, base):
+            found.append((arm, base))
+    return found
+
+
+def by_level(questions: Dataset, columns: Sequence[str], *, seed: int) -> dict[str, dict[str, Any]]:
+    """level to column to estimate, intervals by picture: what the questions are like. `all`: every level."""
+    levels, pictures = [str(level) for level in questions["difficulty"][:]], questions["image_id"][:]
+    found = {}
+    for level in ["all", *sorted(set(levels))]:
+        rows = [row for row, one in enumerate(levels) if level in ("all", one)]
+        found[level] = {
+            column: asdict(
+                stats.mean(
+                    [None if np.isnan(value) else float(value) for value in column_values(questions, column)[rows]],
+                    groups=[pictures[row] for row in rows],
+                    seed=seed,
+                )
+            )
+            for column in columns
+        }
+        found[level] |= {"questions": len(rows)}
+    return found

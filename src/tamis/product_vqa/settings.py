@@ -1,0 +1,110 @@
+"""The settings of single-word questions about products: where they come from, who answers them, what is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tamis.config import ConfigError
+
+if TYPE_CHECKING:
+    from tamis.product_vqa.arm_forms import VqaArm
+
+SHARES = ("train", "validation", "test")
+
+
+@dataclass(kw_only=True)
+class ProductVqaSettings:
+    """A recipe's flat config inherits them, beside SeedSettings, VqaLora and RunConfig."""
+
+    dataset: Annotated[str | None, "questions: a Hub id, a local folder, or CSV files; null: they are written"] = None
+    dataset_config: Annotated[str | None, "config of that dataset"] = None
+    revision: Annotated[str | None, "branch, tag or commit; what it resolves to is recorded"] = None
+    id_column: Annotated[str | None, "column whose values become row_id; none: SPLIT-INDEX"] = None
+    question_column: Annotated[str, "the question"] = "question"
+    answer_column: Annotated[str, "its answer, one word"] = "answer"
+    difficulty_column: Annotated[str, "0, 1, 2, 3 or 5"] = "difficulty"
+    image_id_column: Annotated[str | None, "what names a picture, for splits by picture; null: its content alone"] = (
+        "image_id"
+    )
+    text_column: Annotated[str | None, "the seller's text, or a list of them; null: none"] = "bullets"
+    images_folder: Annotated[str | None, "of CSV files: the folder that their column path is relative to"] = None
+
+    listings: Annotated[str | None, "or a catalogue in the files of Amazon Berkeley Objects: folder or Hub id"] = None
+    image_size: Annotated[Literal["small", "original"], "which of its pictures"] = "small"
+    locale: Annotated[str, "the English preferred, where a product has several"] = "en_US"
+    writer: Annotated[dict[str, Any] | None, "judge that writes the questions: {backend: ..., model: ...}"] = None
+    wording: Annotated[Literal["full", "short"], "of prompts; short: for models of a few million parameters"] = "full"
+
+    split_by: Annotated[Literal["image", "own"], "image: no picture in two splits; own: as the dataset has them"] = (
+        "image"
+    )
+    validation_share: Annotated[float, "of the pictures, for choosing among shapes"] = 0.1
+    test_share: Annotated[float, "of the pictures, for measuring"] = 0.25
+
+    scorers: Annotated[list[dict[str, Any] | str], "scores of the questions: FILE, or '{scorer: FILE, ...}'"] = field(
+        default_factory=list
+    )
+    select_by: Annotated[str | None, "the score column that top-Ppct arms rank the training rows by"] = None
+    batch_size: Annotated[int, "rows a model call; halved by itself when memory runs out"] = 16
+
+    arms: Annotated[list[str], "base, SHAPE, and SHAPE.by-row, .top-50pct, .random-50pct, .on-8bit, .8bit"] = field(
+        default_factory=lambda: ["base", "r16-query-value-out"]
+    )
+    baselines: Annotated[list[dict[str, Any]], "other models that answer: '{scorer: FILE, name: ARM, ...}'"] = field(
+        default_factory=list
+    )
+    not_run: Annotated[dict[str, str], "models that the report has and this run has not: name, and why"] = field(
+        default_factory=dict
+    )
+    chat_models: Annotated[list[dict[str, Any]], "chat models to tune too: '{name: ARM, base_model: ...}'"] = field(
+        default_factory=list
+    )
+    metrics: Annotated[list[dict[str, Any] | str], "scorers that hold an answer against the right one"] = field(
+        default_factory=lambda: ["exact", "wups", "meteor"]
+    )
+
+    def __post_init__(self) -> None:
+        if (self.dataset is None) == (self.listings is None):
+            raise ConfigError("dataset, listings: give one of them: questions are read, or written of a catalogue")
+        if (self.listings is None) != (self.writer is None):
+            raise ConfigError("listings, writer: one without the other: a judge writes the questions of a catalogue")
+        if self.listings is not None and self.split_by == "own":
+            raise ConfigError("split_by: own: a catalogue has no splits; expected image")
+        if not any(_named(metric) == "exact" for metric in self.metrics):
+            raise ConfigError("metrics: exact is not among them; shapes are chosen, and marks counted, by it")
+        if self.wants("by-row") and self.split_by == "own":
+            raise ConfigError("arms: .by-row is held against a split by image; set split_by: image")
+        names = [one.get("name") for one in [*self.baselines, *self.chat_models]]
+        for name in names:
+            if not isinstance(name, str) or not name or names.count(name) > 1 or name in self.arms:
+                raise ConfigError(f"baselines, chat_models: name: {name!r} is not accepted; each needs one of its own")
+
+    def wants(self, mark: str) -> bool:
+        return any(name.endswith(f".{mark}") for name in self.arms)
+
+    def by_seed(self) -> dict[int, list[VqaArm]]:
+        """The arms that each seed trains, the main seed first."""
+        from tamis.product_vqa.arm_forms import parse
+
+        own = {self.seed: [parse(name) for name in dict.fromkeys(self.arms)]}
+        return own | {seed: [parse(name) for name in self.other_seeds_arms] for seed in self.other_seeds}
+
+    def shares(self) -> dict[str, float]:
+        return dict(
+            zip(
+                SHARES,
+                (1 - self.validation_share - self.test_share, self.validation_share, self.test_share),
+                strict=True,
+            )
+        )
+
+    def writing(self) -> list[dict[str, Any]]:
+        """The scorer that writes the questions of a catalogue, where it is one."""
+        if self.writer is None:
+            return []
+        return [{"scorer": "product_questions", "judge": self.writer, "wording": self.wording}]
+
+
+def _named(scorer: dict[str, Any] | str) -> str:
+    return scorer if isinstance(scorer, str) else str(scorer.get("scorer"))
