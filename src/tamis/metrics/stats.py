@@ -17,14 +17,18 @@ from typing import Any
 
 import numpy as np
 
-DRAWS = 10_000
-LEVEL = 0.95
-NORMAL_REACH = 1.959964  # standard errors on either side at that level
+from tamis.metrics.resampling import (
+    DRAWS,
+    NORMAL_BEYOND,
+    SLICE_VALUES,
+    mean_interval,
+    percentiles,
+    row_draws,
+    sign_flip_p,
+    standard_errors,
+)
+
 CONSTANT = 1e-13  # a spread this small beside the values themselves is rounding
-# Draws are made in slices, so that 10,000 resamples of a million rows do not ask for 80 GB.
-SLICE_VALUES = 4_000_000
-# Beyond this many independent rows the bootstrap of a mean is its normal limit to three digits, and takes minutes.
-NORMAL_BEYOND = 5_000
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,23 @@ class Comparison:
 
 
 def mean(
-    values: Sequence[float | None], *, groups: Sequence[Any] | None = None, seed: int = 0, draws: int = DRAWS
+    values: Sequence[float | None],
+    *,
+    groups: Sequence[Any] | None = None,
+    weights: Sequence[float] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
 ) -> Estimate:
-    """The mean with its percentile-bootstrap interval; rows of one group are drawn together."""
-    numbers, labels, nulls = _usable(values, groups)
+    """The mean with its percentile-bootstrap interval; rows of one group are drawn together.
+
+    weights: how much each row counts, above 0; the value is sum(weight x value) / sum(weight) over rows with a value,
+    and a draw brings rows with their weights. Average Mark is exact matches weighted by difficulty.
+    """
+    numbers, labels, counts, nulls = _usable(values, groups, weights)
     if len(numbers) == 0:
         return Estimate(None, None, None, 0, nulls)
-    low, high = _mean_interval(numbers, labels, seed, draws)
-    return Estimate(float(numbers.mean()), low, high, len(numbers), nulls)
+    low, high = mean_interval(numbers, labels, seed, draws, counts)
+    return Estimate(float(np.average(numbers, weights=counts)), low, high, len(numbers), nulls)
 
 
 def paired(
@@ -63,21 +76,25 @@ def paired(
     b: Sequence[float | None],
     *,
     groups: Sequence[Any] | None = None,
+    weights: Sequence[float] | None = None,
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Comparison:
     """Two arms on the same rows: interval of the mean difference and a paired permutation test (sign flips).
 
-    With few groups all 2^m sign patterns are tried, so that the p-value is exact.
+    With few groups all 2^m sign patterns are tried, so that the p-value is exact. weights: as of mean(); what is
+    flipped is then a row's weighted difference.
     """
     if len(a) != len(b):
         raise ValueError(f"paired: {len(a)} values against {len(b)}; pairs are needed")
     differences = [None if x is None or y is None else x - y for x, y in zip(a, b, strict=True)]
-    numbers, labels, _ = _usable(differences, groups)
+    numbers, labels, counts, _ = _usable(differences, groups, weights)
     if len(numbers) == 0:
         return Comparison(None, None, None, None, 0)
-    low, high = _mean_interval(numbers, labels, seed, draws)
-    return Comparison(float(numbers.mean()), low, high, _sign_flip_p(numbers, labels, seed, draws), len(numbers))
+    low, high = mean_interval(numbers, labels, seed, draws, counts)
+    flipped = numbers if counts is None else numbers * counts
+    p = sign_flip_p(flipped, labels, seed, draws)
+    return Comparison(float(np.average(numbers, weights=counts)), low, high, p, len(numbers))
 
 
 def subsets(
@@ -172,7 +189,7 @@ def _correlation(
         return Estimate(float(value), None, None, len(left), nulls)
     generator = np.random.default_rng(seed)
     drawn = []
-    for rows in _row_draws(len(left), labels, generator, draws):
+    for rows in row_draws(len(left), labels, generator, draws):
         drawn.append(statistic(left[rows], right[rows]))
     low, high = percentiles(np.concatenate(drawn), units)
     return Estimate(float(value), low, high, len(left), nulls)
@@ -192,46 +209,6 @@ def _about_mean(rows: np.ndarray) -> np.ndarray:
     return centred / np.where(constant, np.nan, reach)
 
 
-def _row_draws(n: int, labels: np.ndarray | None, generator: np.random.Generator, draws: int):  # noqa: ANN202
-    """Row positions of each bootstrap draw, in slices; where groups differ in size, one draw at a time."""
-    members = np.arange(n)[:, None] if labels is None else _members(labels)
-    if labels is None or len({len(group) for group in members}) == 1:
-        even, done = np.asarray(members), 0
-        while done < draws:
-            step = min(draws - done, max(1, SLICE_VALUES // n))
-            yield even[generator.integers(0, len(even), size=(step, len(even)))].reshape(step, n)
-            done += step
-        return
-    for _ in range(draws):
-        chosen = generator.integers(0, len(members), size=len(members))
-        yield np.concatenate([members[group] for group in chosen])[None]
-
-
-def _mean_interval(
-    numbers: np.ndarray, labels: np.ndarray | None, seed: int, draws: int
-) -> tuple[float | None, float | None]:
-    if len(numbers) == 1:
-        return None, None
-    generator = np.random.default_rng(seed)
-    if labels is None and len(numbers) > NORMAL_BEYOND:
-        reach = NORMAL_REACH * numbers.std(ddof=1) / np.sqrt(len(numbers))
-        return float(numbers.mean() - reach), float(numbers.mean() + reach)
-    if labels is None:
-        return percentiles(_resampled_means(numbers, generator, draws), len(numbers))
-    # A drawn group brings its sum and its count: the mean of a draw needs no rows.
-    _, group_of = np.unique(labels, return_inverse=True)
-    sums, counts = np.bincount(group_of, weights=numbers), np.bincount(group_of)
-    if len(counts) == 1:
-        return None, None  # one group says nothing about the spread between groups
-    means, done = [], 0
-    while done < draws:
-        step = min(draws - done, max(1, SLICE_VALUES // len(counts)))
-        chosen = generator.integers(0, len(counts), size=(step, len(counts)))
-        means.append(sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1))
-        done += step
-    return percentiles(np.concatenate(means), len(counts))
-
-
 def _normal_difference(numbers: np.ndarray, a: np.ndarray, b: np.ndarray, difference: float) -> Comparison:
     """The same for many rows: the interval by each row's influence, p by the variance of a blind shuffle."""
     from scipy.stats import norm
@@ -244,70 +221,26 @@ def _normal_difference(numbers: np.ndarray, a: np.ndarray, b: np.ndarray, differ
     p = float(2 * norm.sf(abs(difference) / blind)) if blind else 1.0
     if units < 2:
         return Comparison(difference, None, None, p, len(numbers))
-    reach = _reach(units) * spread
+    reach = standard_errors(units) * spread
     return Comparison(difference, difference - reach, difference + reach, p, len(numbers))
 
 
-def _reach(units: int) -> float:
-    """Standard errors on either side, where their size is guessed from so many values, dividing by as many."""
-    from scipy.stats import t
-
-    return float(t.ppf((1 + LEVEL) / 2, units - 1) * np.sqrt(units / (units - 1)))
-
-
-def _resampled_means(numbers: np.ndarray, generator: np.random.Generator, draws: int) -> np.ndarray:
-    means, done = [], 0
-    while done < draws:
-        step = min(draws - done, max(1, SLICE_VALUES // len(numbers)))
-        means.append(numbers[generator.integers(0, len(numbers), size=(step, len(numbers)))].mean(axis=1))
-        done += step
-    return np.concatenate(means)
-
-
-def _sign_flip_p(numbers: np.ndarray, labels: np.ndarray | None, seed: int, draws: int) -> float:
-    if labels is not None:
-        _, group_of = np.unique(labels, return_inverse=True)
-        numbers = np.bincount(group_of, weights=numbers)
-    observed = abs(numbers.sum()) - 1e-12 * np.abs(numbers).sum()
-    if len(numbers) <= 13:
-        patterns = np.asarray(np.meshgrid(*[[-1.0, 1.0]] * len(numbers))).reshape(len(numbers), -1)
-        return float((np.abs(numbers @ patterns) >= observed).mean())
-    generator = np.random.default_rng(seed + 1)
-    extreme, done = 0, 0
-    while done < draws:
-        step = min(draws - done, max(1, SLICE_VALUES // len(numbers)))
-        signs = generator.integers(0, 2, size=(step, len(numbers)), dtype=np.int8) * 2 - 1
-        extreme += int((np.abs(signs @ numbers) >= observed).sum())
-        done += step
-    return (extreme + 1) / (draws + 1)
-
-
-def percentiles(draws: np.ndarray, units: int) -> tuple[float | None, float | None]:
-    """The interval of so many independent values (rows, or groups), from their bootstrap draws."""
-    from scipy.stats import norm
-
-    draws = draws[~np.isnan(draws)]
-    if len(draws) == 0 or units < 2:
-        return None, None
-    tail = norm.cdf(-_reach(units))
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _usable(values: Sequence[float | None], groups: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray | None, int]:
+def _usable(
+    values: Sequence[float | None], groups: Sequence[Any] | None, weights: Sequence[float] | None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, int]:
+    """Numbers, groups and weights of the rows that have a value, and how many have none."""
     numbers = as_floats(values)
     usable = ~np.isnan(numbers)
-    if groups is None:
-        return numbers[usable], None, int((~usable).sum())
-    if len(groups) != len(numbers):
-        raise ValueError(f"groups: {len(groups)} labels for {len(numbers)} values")
-    labels = np.asarray([str(group) for group in groups])[usable]
-    return numbers[usable], labels, int((~usable).sum())
-
-
-def _members(labels: np.ndarray) -> list[np.ndarray]:
-    order = np.argsort(labels, kind="stable")
-    return np.split(order, np.flatnonzero(labels[order][1:] != labels[order][:-1]) + 1)
+    for what, given in (("groups", groups), ("weights", weights)):
+        if given is not None and len(given) != len(numbers):
+            raise ValueError(f"{what}: {len(given)} for {len(numbers)} values")
+    labels = None if groups is None else np.asarray([str(group) for group in groups])[usable]
+    if weights is None:
+        return numbers[usable], labels, None, int((~usable).sum())
+    counts = as_floats(weights)
+    if not (np.isfinite(counts) & (counts > 0)).all():
+        raise ValueError("weights: every row needs one above 0; leave out the rows that should not count")
+    return numbers[usable], labels, counts[usable], int((~usable).sum())
 
 
 def as_floats(values: Sequence[float | None]) -> np.ndarray:
