@@ -14,7 +14,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,8 +197,8 @@ def _paths_of(column: pa.ChunkedArray) -> Iterator[str]:
         yield from (path for path in chunk.field("path").filter(outside).to_pylist() if path is not None)
 
 
-def source_code(thing: type) -> str:
-    """A hash of the code behind a class: its module and every tamis module that it imports, comments left out."""
+def source_code(thing: type | Callable[..., Any]) -> str:
+    """A hash of the code behind a class or function: its module and every tamis module imported there, without comments."""
     digest = hashlib.sha256()
     for name, tree in sorted(_modules(thing.__module__).items()):
         digest.update(f"{name}\0{ast.dump(tree)}".encode())

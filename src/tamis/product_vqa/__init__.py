@@ -1,0 +1,1 @@
+"""Single-word questions about pictures of products: a catalogue's listings, questions written of them, their splits."""
