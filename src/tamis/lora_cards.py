@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 
 def adapter_header(
-    model_id: str, dataset_id: str, base: str, licence: str, results: dict[str, Any], metrics: Sequence[str]
+    model_id: str,
+    dataset_id: str,
+    base: str,
+    licence: str,
+    results: dict[str, Any],
+    metrics: Sequence[str],
+    *,
+    library: str = "diffusers",
+    task: str = "text-to-image",
 ) -> dict[str, Any]:
     arms = {
         arm: {name: Estimate(**value) for name, value in told.items() if name in metrics}
@@ -26,13 +34,13 @@ def adapter_header(
     seeds = 1 + len(results["config"]["other_seeds"])
     return {
         "license": licence,
-        "library_name": "diffusers",
-        "pipeline_tag": "text-to-image",
+        "library_name": library,
+        "pipeline_tag": task,
         "base_model": base,
         "base_model_relation": "adapter",
         "datasets": [dataset_id],
-        "tags": ["tamis", "lora", "text-to-image", "diffusers", "data-selection"],
-        "model-index": cards.model_index(model_id, "text-to-image", dataset_id, arms, revision=None, seeds=seeds),
+        "tags": ["tamis", "lora", task, library, "data-selection"],
+        "model-index": cards.model_index(model_id, task, dataset_id, arms, revision=None, seeds=seeds),
     }
 
 
@@ -89,6 +97,29 @@ def differences(ours: dict[str, Any], paper: dict[str, tuple[Any, ...]]) -> card
 def meanings(scorers: Iterable[Scorer]) -> cards.Markdown:
     """What their columns mean, one of each name: what selects may grade too."""
     return cards.Markdown("\n\n".join({scorer.name: explained(scorer) for scorer in scorers}.values()))
+
+
+def loading_vqa(base: str, model_id: str, folder: str, question: str, answer_tokens: int) -> str:
+    """The lines that answer a question about `image` with one of the published LoRAs."""
+    return (
+        "from peft import PeftModel\n"
+        "from transformers import BlipForQuestionAnswering, BlipProcessor\n\n"
+        f"processor = BlipProcessor.from_pretrained({_literal(base)})\n"
+        f"model = BlipForQuestionAnswering.from_pretrained({_literal(base)})\n"
+        f'model = PeftModel.from_pretrained(model, "{model_id}", subfolder="{folder}")\n'
+        f'inputs = processor(images=image, text={_literal(question)}, return_tensors="pt")\n'
+        f"answer = model.generate(**inputs, max_new_tokens={answer_tokens})\n"
+        "print(processor.decode(answer[0], skip_special_tokens=True))"
+    )
+
+
+def loading_8bit(base: str) -> str:
+    """The lines that load the model in 8 bits."""
+    return (
+        "from transformers import BitsAndBytesConfig, BlipForQuestionAnswering\n\n"
+        "eight_bit = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=6.0)\n"
+        f"model = BlipForQuestionAnswering.from_pretrained({_literal(base)}, quantization_config=eight_bit)"
+    )
 
 
 def _literal(text: str) -> str:

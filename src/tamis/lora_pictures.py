@@ -71,7 +71,7 @@ def arms_plot(arms: dict[str, dict[str, Any]], metrics: Sequence[str]) -> bytes:
     across = min(3, len(metrics))
     down = -(-len(metrics) // across)
     size = (3.9 * across, (0.9 + 0.27 * len(arms)) * down)
-    figure, axes = _figure(pyplot, down, across, size)
+    figure, axes = figure_of(pyplot, down, across, size)
     for axis, metric in zip(axes.flat, metrics, strict=False):
         told = [(arm, values[metric]) for arm, values in reversed(arms.items()) if metric in values]
         for line, (arm, estimate) in enumerate(told):
@@ -86,7 +86,7 @@ def arms_plot(arms: dict[str, dict[str, Any]], metrics: Sequence[str]) -> bytes:
         axis.tick_params(axis="x", labelsize=8)
         axis.locator_params(axis="x", nbins=5)
         axis.grid(axis="x", color="#0001")
-    return _png(pyplot, figure, axes, len(metrics))
+    return png_of(pyplot, figure, axes, len(metrics))
 
 
 def win_rate_plot(
@@ -109,7 +109,7 @@ def win_rate_plot(
     shown = {"all prompts": ""} | {part: f"@{part}" for part in parts}
     across = min(2, len(metrics))
     down = -(-len(metrics) // across)
-    figure, axes = _figure(pyplot, down, across, (5.2 * across, (0.9 + 0.5 * len(rivals)) * down + 0.5))
+    figure, axes = figure_of(pyplot, down, across, (5.2 * across, (0.9 + 0.5 * len(rivals)) * down + 0.5))
     for axis, metric in zip(axes.flat, metrics, strict=False):
         for (label, part), colour in zip(shown.items(), (SHADES["top"], OTHER, SHADES["random"]), strict=False):
             shift = 0.2 * (list(shown).index(label) - (len(shown) - 1) / 2)
@@ -133,7 +133,7 @@ def win_rate_plot(
         axis.tick_params(axis="x", labelsize=8)
     names = dict(zip(*reversed(axes.flat[0].get_legend_handles_labels()), strict=True))
     figure.legend(names.values(), names.keys(), loc="lower center", ncols=len(names), fontsize=8, frameon=False)
-    return _png(pyplot, figure, axes, len(metrics), foot=0.5 / figure.get_figheight())
+    return png_of(pyplot, figure, axes, len(metrics), foot=0.5 / figure.get_figheight())
 
 
 def input_output_plot(
@@ -147,7 +147,7 @@ def input_output_plot(
 
     across = min(4, len(arms))
     down = -(-len(arms) // across)
-    figure, axes = _figure(pyplot, down, across, (3.0 * across, 2.8 * down))
+    figure, axes = figure_of(pyplot, down, across, (3.0 * across, 2.8 * down))
     for axis, arm in zip(axes.flat, arms, strict=False):
         topics = [topic for topic in trained_on[arm] if topic in drawn.get(arm, {})]
         x, y = [trained_on[arm][t] for t in topics], [drawn[arm][t] for t in topics]
@@ -162,15 +162,15 @@ def input_output_plot(
         axis.tick_params(labelsize=8)
     axes.flat[0].set_xlabel("quiz accuracy, trained on", fontsize=8)
     axes.flat[0].set_ylabel("quiz accuracy, drawn", fontsize=8)
-    return _png(pyplot, figure, axes, len(arms))
+    return png_of(pyplot, figure, axes, len(arms))
 
 
-def _figure(pyplot: Any, down: int, across: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+def figure_of(pyplot: Any, down: int, across: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
     pyplot.switch_backend("Agg")
     return pyplot.subplots(down, across, figsize=size, squeeze=False)
 
 
-def _png(pyplot: Any, figure: Figure, axes: np.ndarray, used: int, *, foot: float = 0.0) -> bytes:
+def png_of(pyplot: Any, figure: Figure, axes: np.ndarray, used: int, *, foot: float = 0.0) -> bytes:
     """foot: the share of the height that is left free below."""
     for axis in axes.flat[used:]:
         axis.set_visible(False)

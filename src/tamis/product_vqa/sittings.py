@@ -87,3 +87,7 @@ def of_others(scorers: list[Scorer], seed: int) -> list[Sitting]:
 
 def _path(arm: VqaArm, seed: int, adapters: dict[str, Path], main_seed: int) -> str:
     return "" if arm.shape is None else str(adapters[folder(arm.adapter, seed, main_seed)])
+
+
+def of_split(answers: Dataset, *splits: str) -> Dataset:
+    return answers.select([row for row, split in enumerate(answers["split"][:]) if split in splits])

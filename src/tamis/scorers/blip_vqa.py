@@ -79,7 +79,7 @@ class BlipVqa:
         return {"question": self.question_prefix + question, "picture": (digest, pixels["pixel_values"][0])}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        told = self._model().answer(
+        told = self.held().answer(
             batch["picture"],
             batch["question"],
             adapters=list(self.adapters.values()) or [""],
@@ -92,7 +92,7 @@ class BlipVqa:
             f"{self.name}_error": ["nothing was answered" if none else None for none in silent]
         }
 
-    def _model(self) -> Any:
+    def held(self) -> Any:
         from tamis.vqa.blip import BlipAnswers
 
         revision = pin(self.model, "model", self.revision).revision

@@ -1,0 +1,145 @@
+"""Tables of what was asked and what was answered: for cards, which want names as code, and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tamis import cards
+from tamis.metrics.stats import Comparison, Estimate
+from tamis.product_vqa.arm_forms import BASE, BY_ROW, ON_8BIT
+from tamis.product_vqa.measuring import CHOSEN_BY
+
+Name = Callable[[str], str]
+Table = tuple[list[str], list[list[Any]]]
+
+
+def levels_of(results: dict[str, Any]) -> list[str]:
+    return [level for level in results["asked"] if level != "all"]
+
+
+def by_level(results: dict[str, Any], metric: str, name: Name) -> Table:
+    """A line an arm, a column a difficulty."""
+    levels = levels_of(results)
+    lines = []
+    for arm, told in results["arms"].items():
+        known = [told.get(f"{metric}@level={level}") for level in levels]
+        lines.append([name(arm), *("–" if one is None else cards.interval(Estimate(**one)) for one in known)])
+    return ["arm", *(f"difficulty {level}" for level in levels)], lines
+
+
+def over_base(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table:
+    """Every arm against the model as it is, on the same questions."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in results["comparisons"]:
+        if one["b"] in (BASE, f"{BASE}.{BY_ROW}") and one["metric"] in metrics:
+            if one["a"].endswith(f".{BY_ROW}") == one["b"].endswith(f".{BY_ROW}"):
+                found.setdefault((one["a"], one["b"]), {})[one["metric"]] = _difference(one)
+    lines = [[name(a), name(b), *(told.get(metric, "–") for metric in metrics)] for (a, b), told in found.items()]
+    return ["arm", "minus", *map(name, metrics)], lines
+
+
+def best_by_level(results: dict[str, Any], best: str, metrics: Sequence[str], name: Name) -> Table:
+    """The best shape against the model as it is, a line a difficulty."""
+    found = {(one["metric"], one["a"], one["b"]): one for one in results["comparisons"]}
+    lines = []
+    for level in levels_of(results):
+        told = [found.get((f"{metric}@level={level}", best, BASE)) for metric in metrics]
+        lines.append([f"difficulty {level}", *("–" if one is None else _difference(one) for one in told)])
+    return ["", *map(name, metrics)], lines
+
+
+def asked(results: dict[str, Any], columns: Sequence[str], name: Name) -> Table:
+    """What the questions are like: how many of each difficulty, and the means of their scores."""
+    lines = [
+        [level, told["questions"], *(cards.interval(Estimate(**told[column])) for column in columns)]
+        for level, told in results["asked"].items()
+    ]
+    return ["difficulty", "questions", *map(name, columns)], lines
+
+
+def training(results: dict[str, Any], name: Name) -> Table:
+    """Cost and losses of every LoRA."""
+    head = ["adapter", "rows", "steps", "parameters", "loss, first", "last", "rows an hour", "memory, GB"]
+    lines = [
+        [
+            name(folder),
+            told["rows"],
+            told["steps"],
+            told["trainable_parameters"],
+            cards.number(round(told["loss_first"], 4)),
+            cards.number(round(told["loss_last"], 4)),
+            round(told["rows_per_hour"]),
+            cards.number(round(told["peak_memory_gb"], 2)),
+        ]
+        for folder, told in results["training"].items()
+    ]
+    return head, lines
+
+
+def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
+    """What a split that does not look at pictures lets through, and what it seems to buy."""
+    if results["leak"] is None:
+        return None
+    told, code = results["leak"], cards.code
+    text = (
+        f"Split by row, {told['by_row']['images']:.1%} of the test pictures stand in the training split too "
+        f"({told['by_row']['rows']:.1%} of the test questions); split by picture, {told['by_image']['images']:.1%}."
+    )
+    arm = f"{best}.{BY_ROW}"
+    found = {(one["a"], one["b"]): one for one in results["comparisons"] if one["metric"] == CHOSEN_BY}
+    same, gain = found.get((arm, best)) or _turned(found.get((best, arm))), found.get((arm, f"{BASE}.{BY_ROW}"))
+    own = found.get((best, BASE))
+    if gain and own:
+        text += (
+            f" The LoRA split by row gains {_difference(gain)} over the model as it is on its own test questions, the "
+            f"one split by picture {_difference(own)} on its own, in {code(CHOSEN_BY)}."
+        )
+    if same:
+        text += (
+            " On the questions that are in both test splits, which neither was tuned on, the one that has seen their "
+            f"pictures is better by {_difference(same)}."
+        )
+    return cards.Markdown(text)
+
+
+def eight_bit(results: dict[str, Any], best: str, metrics: Sequence[str], name: Name) -> Table | None:
+    """The change of every metric when the tuned model's base is in 8 bits, and when it was tuned there."""
+    told = [one for one in results["comparisons"] if one["a"] == best and one["b"].endswith((".8bit", f".{ON_8BIT}"))]
+    if not told:
+        return None
+    arms = list(dict.fromkeys(one["b"] for one in told))
+    found = {(one["b"], one["metric"]): _turned(one) for one in told}
+    lines = [
+        [name(metric), *(_difference(found[arm, metric]) if (arm, metric) in found else "–" for arm in arms)]
+        for metric in metrics
+    ]
+    return ["metric", *(f"{arm} − {best}" for arm in arms)], lines
+
+
+def _turned(one: dict[str, Any] | None) -> dict[str, Any] | None:
+    """b against a."""
+    if one is None or one["difference"] is None:
+        return one
+    low, high = (None, None) if one["low"] is None else (-one["high"], -one["low"])
+    return one | {"a": one["b"], "b": one["a"], "difference": -one["difference"], "low": low, "high": high}
+
+
+def _difference(one: dict[str, Any]) -> cards.Markdown:
+    return cards.difference(Comparison(**{key: one[key] for key in ("difference", "low", "high", "p", "n")}))
+
+
+def footprint(results: dict[str, Any]) -> str:
+    """How much smaller the model in 8 bits is, and how fast."""
+    told = results["eight_bit"]
+    small, speed = told["footprint"], told["questions_per_second"]
+    return (
+        f"Its quantised layers take {small['linear'] / small['linear_float16']:.1%} of what they take in float16; the "
+        f"whole model {_megabytes(small['total'])}, {_megabytes(small['total_float16'])} in float16, "
+        f"{_megabytes(small['total_float32'])} in float32. Here, on {told['device']}, it answers {speed['8bit']:,.1f} "
+        f"questions a second, in {told['dtype']} {speed['unquantised']:,.1f}."
+    )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
