@@ -6,10 +6,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tamis import sources
 from tamis.config import ConfigError
 from tamis.durable import sync_folder, write_json
+
+if TYPE_CHECKING:
+    from tamis.run import Run
+    from tamis.sources import Source
 
 RECORD = "training.json"  # written last: a folder without it is not finished
 
@@ -38,6 +43,16 @@ def refuse_names(names: Iterable[str]) -> None:
         inside = next((other for other in names if other.startswith(f"{name}/")), None)
         if inside is not None:
             raise ConfigError(f"adapter {name!r}: {inside!r} would lie inside its folder; rename one of them")
+
+
+def base_of(base_model: str, revision: str | None, run: Run) -> Source:
+    """The model to adapt, at the commit that rank 0 sees, on all ranks; cited."""
+    if run.is_main:
+        sources.pin(base_model, "model", revision)
+    sources.adopt(run.from_main(sources.pins()))
+    base = sources.pin(base_model, "model", revision)
+    run.cite(base)
+    return base
 
 
 def finished(folder: Path, key: str) -> Adapter | None:

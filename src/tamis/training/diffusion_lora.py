@@ -13,10 +13,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tamis import sources
 from tamis.config import ConfigError
 from tamis.journal import content_hash, source_code
-from tamis.training.adapter import Adapter, finished, refuse_names
+from tamis.training.adapter import Adapter, base_of, finished, refuse_names
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -134,7 +133,7 @@ def train_diffusion_loras(
     config.refuse_unfit_training()
     if worse_column is not None and config.snr_gamma is not None:
         raise ConfigError("snr_gamma: pairs are not weighted by timestep; set it to null for adapters of pairs")
-    base = _pinned(config, run)
+    base = base_of(config.base_model, config.base_revision, run)
     keys = run.from_main(_keys(subsets, columns, config, run, steps or {}, base) if run.is_main else None)
     wanted = Wanted(subsets, columns, steps or {}, config, run, base, keys)
 
@@ -157,15 +156,6 @@ def _refuse_steps(steps: dict[str, int], subsets: dict[str, Dataset]) -> None:
             raise ConfigError(f"steps: no adapter {name!r}; there are: {', '.join(subsets)}")
         if count < 1:
             raise ConfigError(f"steps: {count} for adapter {name!r} is not accepted; expected 1 or more")
-
-
-def _pinned(config: DiffusionLora, run: Run) -> Source:
-    if run.is_main:
-        sources.pin(config.base_model, "model", config.base_revision)
-    sources.adopt(run.from_main(sources.pins()))
-    base = sources.pin(config.base_model, "model", config.base_revision)
-    run.cite(base)
-    return base
 
 
 def _keys(
