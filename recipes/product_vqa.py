@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from datasets import concatenate_datasets
 
     from tamis import arms, dry_run, hub, models, scorers, scoring
-    from tamis.product_vqa import eight_bit, gathering, measuring, sittings, splits, tuning
+    from tamis.product_vqa import csv_files, eight_bit, gathering, measuring, sittings, splits, tuning
     from tamis.product_vqa.dry_run import estimate
     from tamis.product_vqa.release import ProductVqaRelease
     from tamis.run import Run
@@ -125,13 +125,16 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # ---- 3. Select ---------------------------------------------------------------------------------------------------
     # By picture, so that no test picture was seen in training; by row, as the report did, to see what that lets through.
-    parts = splits.by_image(questions, config.shares(), config.seed) if config.split_by == "image" else gathered.own
-    by_row = splits.by_row(questions, config.shares(), config.seed) if config.wants("by-row") else None
-    leak = {"by_image": splits.leak(parts), "by_row": splits.leak(by_row)} if by_row else None
-    chosen = {"select_by": config.select_by, "main_seed": config.seed}
-    train_by_row = by_row["train"] if by_row else None
-    subsets = tuning.wanted(seeds, parts["train"], train_by_row, on_8bit=False, **chosen)
-    subsets_8bit = tuning.wanted(seeds, parts["train"], train_by_row, on_8bit=True, **chosen)
+    picture, dealing = questions["picture"][:], {"shares": config.shares(), "seed": config.seed}
+    names = {"image": splits.by_image(picture, **dealing) if config.split_by == "image" else questions["split"][:]}
+    if config.wants("by-row"):
+        names["row"] = splits.by_row(len(questions), **dealing)
+    leak = {way: splits.leak(some, picture) for way, some in names.items()}
+    parts = gathering.dealt(questions, names["image"])
+    by_row = gathering.dealt(questions, names["row"]) if "row" in names else {}
+    tuned = {"train": parts["train"], "train_by_row": by_row.get("train"), "select_by": config.select_by}
+    subsets = tuning.wanted(seeds, **tuned, main_seed=config.seed, on_8bit=False)
+    subsets_8bit = tuning.wanted(seeds, **tuned, main_seed=config.seed, on_8bit=True)
 
     # ---- 4. Train ----------------------------------------------------------------------------------------------------
     adapters = train_vqa_loras(subsets, config, run)
@@ -144,7 +147,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # Everybody answers; a metric is a column of the answers.
     sat = sittings.of_blip(seeds, paths, config.blip(), main_seed=config.seed)
     sat += sittings.of_others(answerers, config.seed)
-    rows = {**parts, "test by row": by_row["test"] if by_row else None}
+    rows = parts | {f"{split} by row": some for split, some in by_row.items()}
     answered = []
     for sitting in sat:
         told = attach_scores(rows[sitting.split], sitting.scorer, run=run, batch_size=config.eval_batch_size)
@@ -191,10 +194,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         page = release.page(pictures)
         (run.output_dir / "report.html").write_text(page, encoding="utf-8")
         to = {"push": config.push_to_hub, "private": config.hub_private_repo}
-        files = pictures | {"report.html": page} | release.files()
+        files = pictures | {"report.html": page}
         data = hub.publish_dataset(run, release.dataset_id, release.configs(), release.dataset_card(), files, **to)
         files = pictures | release.adapter_files()
         loras = hub.publish_adapter(run, release.model_id, paths, release.adapter_card(), files, **to)
+        if config.csv:
+            for split, some in parts.items():
+                csv_files.write_csv(some, run.output_dir / "csv" / f"{split}.csv", images=run.output_dir / "csv/images")
         arms.show(run, results["arms"], release.columns_shown, {"answers": results["nulls_answers"]})
         hub.show(run, data, load=["questions", "answers"])
         hub.show_adapter(run, loras, release.loading())

@@ -45,7 +45,7 @@ def measure(test: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> d
         for name in [name for name in told if name.startswith(f"{MARK}@")]:
             del told[name]  # within a level all weights are the same: it is exact_match
     comparisons = [
-        graded.compare(a, b, metric, clustered_by="image_id")
+        graded.compare(a, b, metric, clustered_by="picture")
         for a, b in _contests(list(arms), best)
         for metric in every
     ]
@@ -53,13 +53,13 @@ def measure(test: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> d
     for level in sorted(set(levels)):
         part = _graded(test.select([row for row, one in enumerate(levels) if one == level]), seed)
         for metric in metrics if BASE in arms else ():
-            told = part.compare(best, BASE, metric, clustered_by="image_id")
+            told = part.compare(best, BASE, metric, clustered_by="picture")
             comparisons.append(told | {"metric": f"{metric}@level={level}"})
     return {"arms": arms, "comparisons": comparisons}
 
 
 def _graded(answers: Dataset, seed: int) -> Graded:
-    return Graded(answers, ["image_id"], seed, key=["row_id"], weighted=WEIGHTED)
+    return Graded(answers, ["picture"], seed, key=["row_id"], weighted=WEIGHTED)
 
 
 def _contests(arms: list[str], best: str) -> list[tuple[str, str]]:
@@ -75,7 +75,7 @@ def _contests(arms: list[str], best: str) -> list[tuple[str, str]]:
 
 def by_level(questions: Dataset, columns: Sequence[str], *, seed: int) -> dict[str, dict[str, Any]]:
     """level to column to estimate, intervals by picture: what the questions are like. `all`: every level."""
-    levels, pictures = [str(level) for level in questions["difficulty"][:]], questions["image_id"][:]
+    levels, pictures = [str(level) for level in questions["difficulty"][:]], questions["picture"][:]
     found = {}
     for level in ["all", *sorted(set(levels))]:
         rows = [row for row, one in enumerate(levels) if level in ("all", one)]

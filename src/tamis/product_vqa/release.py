@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tamis import cards, lora_cards, report, tables
-from tamis.product_vqa import pictures, questions, sheets, telling, tuning
+from tamis.product_vqa import pictures, sheets, telling, tuning
 from tamis.product_vqa.arm_forms import BASE, BY_ROW
 from tamis.product_vqa.measuring import CHOSEN_BY, MARK
 
@@ -54,10 +54,6 @@ class ProductVqaRelease:
         """The questions by split, the rows of arms that were tuned on fewer, and every answer."""
         fewer = {arm.name: self.subsets[arm.name].rows for arm in self.arms if arm.way is not None}
         return {"questions": self.splits, "answers": self.answers, **fewer}
-
-    def files(self) -> dict[str, str]:
-        """The questions once more as the report's CSV."""
-        return {f"csv/{split}.csv": questions.csv_text(rows) for split, rows in self.splits.items()}
 
     def adapter_files(self) -> dict[str, str]:
         if self.results["eight_bit"] is None:
@@ -148,7 +144,7 @@ class ProductVqaRelease:
     def _values(self, why_licence: str) -> dict[str, Any]:
         told, config, code = self.results, self.results["config"], cards.code
         rows = {split: len(part) for split, part in self.splits.items()}
-        images = {split: len(set(part["image_id"][:])) for split, part in self.splits.items()}
+        images = {split: len(set(part["picture"][:])) for split, part in self.splits.items()}
         ours = config | {"base_model": self.base.repo_id, "shapes": [arm.name for arm in self.arms if arm.plain]}
         ours |= {"writer": config["writer"]["model"] if config["writer"] else "none: questions were read"}
         eight = telling.eight_bit(told, self.best, self.columns_shown, code)

@@ -21,14 +21,19 @@ class ProductVqaSettings:
     dataset_config: Annotated[str | None, "config of that dataset"] = None
     revision: Annotated[str | None, "branch, tag or commit; what it resolves to is recorded"] = None
     id_column: Annotated[str | None, "column whose values become row_id; none: SPLIT-INDEX"] = None
+    read_splits: Annotated[list[str], "splits of it that are read"] = field(default_factory=lambda: ["train"])
+    image_column: Annotated[str, "the product's picture"] = "image"
     question_column: Annotated[str, "the question"] = "question"
     answer_column: Annotated[str, "its answer, one word"] = "answer"
     difficulty_column: Annotated[str, "0, 1, 2, 3 or 5"] = "difficulty"
-    image_id_column: Annotated[str | None, "what names a picture, for splits by picture; null: its content alone"] = (
-        "image_id"
-    )
-    text_column: Annotated[str | None, "the seller's text, or a list of them; null: none"] = "bullets"
-    images_folder: Annotated[str | None, "of CSV files: the folder that their column path is relative to"] = None
+    image_id_column: Annotated[str | None, "what names a picture; null: its content"] = None
+    product_id_column: Annotated[str | None, "what names a product; null: nothing"] = None
+    title_column: Annotated[str | None, "the product's title; null: it has none"] = None
+    bullets_column: Annotated[str | None, "the seller's text, or a list of them; null: there is none"] = None
+    images_folder: Annotated[
+        str | None, "dataset is a CSV file or a folder of them, as the report's: what `path` in them is relative to"
+    ] = None
+    csv: Annotated[bool, "write the questions as such files too, with their pictures, to output_dir/csv"] = False
 
     listings: Annotated[str | None, "or a catalogue in the files of Amazon Berkeley Objects: folder or Hub id"] = None
     image_size: Annotated[Literal["small", "original"], "which of its pictures"] = "small"
@@ -75,6 +80,8 @@ class ProductVqaSettings:
             raise ConfigError("metrics: exact is not among them; shapes are chosen, and marks counted, by it")
         if self.wants("by-row") and self.split_by == "own":
             raise ConfigError("arms: .by-row is held against a split by image; set split_by: image")
+        if self.split_by == "own" and set(self.read_splits) != set(SHARES):
+            raise ConfigError(f"read_splits: {self.read_splits}: with split_by: own they are {', '.join(SHARES)}")
         names = [one.get("name") for one in [*self.baselines, *self.chat_models]]
         for name in names:
             if not isinstance(name, str) or not name or names.count(name) > 1 or name in self.arms:
@@ -104,6 +111,16 @@ class ProductVqaSettings:
         if self.writer is None:
             return []
         return [{"scorer": "product_questions", "judge": self.writer, "wording": self.wording}]
+
+    def blip(self) -> dict[str, Any]:
+        """Settings of the scorer blip_vqa: the questions are put as in training."""
+        return {
+            "model": self.base_model,
+            "revision": self.base_revision,
+            "question_prefix": self.question_prefix,
+            "question_tokens": self.question_tokens,
+            "answer_tokens": self.answer_tokens,
+        }
 
 
 def _named(scorer: dict[str, Any] | str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tamis.scoring import Scorer
 
-KEPT = ("row_id", "image_id", "difficulty", "question", "answer")
+KEPT = ("row_id", "picture", "difficulty", "question", "answer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Sitting:
 def answer_features() -> dict[str, Any]:
     from datasets import Value
 
-    texts = ("arm", "split", "row_id", "image_id", "level", "question", "answer", "prediction", "prediction_error")
+    texts = ("arm", "split", "row_id", "picture", "level", "question", "answer", "prediction", "prediction_error")
     numbers = {"seed": Value("int64"), "difficulty": Value("int64"), "mark_weight": Value("float32")}
     return dict.fromkeys(texts, Value("string")) | numbers
 

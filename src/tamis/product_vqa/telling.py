@@ -79,12 +79,13 @@ def training(results: dict[str, Any], name: Name) -> Table:
 
 def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
     """What a split that does not look at pictures lets through, and what it seems to buy."""
-    if results["leak"] is None:
+    if "row" not in results["leak"]:
         return None
     told, code = results["leak"], cards.code
     text = (
-        f"Split by row, {told['by_row']['images']:.1%} of the test pictures stand in the training split too "
-        f"({told['by_row']['rows']:.1%} of the test questions); split by picture, {told['by_image']['images']:.1%}."
+        f"Split by row, {told['row']['images']['share']:.1%} of the test pictures stand in the training split too, and "
+        f"with them {told['row']['rows']['share']:.1%} of the test questions; split by picture, "
+        f"{told['image']['images']['share']:.1%}."
     )
     arm = f"{best}.{BY_ROW}"
     found = {(one["a"], one["b"]): one for one in results["comparisons"] if one["metric"] == CHOSEN_BY}

@@ -76,13 +76,14 @@ class BlipVqa:
         image = decode_image(row[self.image_column])
         digest = hashlib.sha256(image_bytes(row[self.image_column])).hexdigest()
         pixels = _processor(self.model, pin(self.model, "model", self.revision).revision)(image, return_tensors="pt")
-        return {"question": self.question_prefix + question, "picture": (digest, pixels["pixel_values"][0])}
+        return {"question": question, "picture": (digest, pixels["pixel_values"][0])}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         told = self.held().answer(
             batch["picture"],
             batch["question"],
             adapters=list(self.adapters.values()) or [""],
+            prefix=self.question_prefix,
             question_tokens=self.question_tokens,
             answer_tokens=self.answer_tokens,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis import models
+from tamis.training.vqa_prompts import question_ids
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +41,7 @@ class BlipAnswers:
         questions: Sequence[str],
         *,
         adapters: Sequence[str] = ("",),
+        prefix: str = "",
         question_tokens: int = 32,
         answer_tokens: int = 5,
     ) -> list[list[str]]:
@@ -49,8 +51,8 @@ class BlipAnswers:
 
         with torch.inference_mode():
             seen, rows = self._looked(pictures)
-            tokens = self.tokenizer(list(questions), truncation=True, max_length=question_tokens)["input_ids"]
-            packed = _Packed(tokens, rows, pad=self.tokenizer.pad_token_id, device=models.device())
+            asked = question_ids(self.tokenizer, list(questions), prefix=prefix, longest=question_tokens)
+            packed = _Packed([ids for ids, _ in asked], rows, pad=self.tokenizer.pad_token_id, device=models.device())
             told = []
             for folder in adapters:
                 with self._wearing(folder):
