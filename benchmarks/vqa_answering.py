@@ -23,6 +23,7 @@ from measuring import Spent, report
 from PIL import Image
 from transformers import BertTokenizer, BlipConfig, BlipForQuestionAnswering, BlipImageProcessor, BlipProcessor
 
+from tamis.vqa.asked import Seen
 from tamis.vqa.blip import BlipAnswers
 
 QUESTIONS = (
@@ -95,7 +96,7 @@ def main() -> None:
     shown, ratios, walls, seconds, equal = pictures(given.pictures), [], [], [], []
     ours(answers, processor, shown[:1], given.batch)
     for _ in range(given.runs):
-        answers.seen = {}
+        answers.seen = Seen()
         began = Spent.now()
         own = ours(answers, processor, shown, given.batch)
         mine, began = Spent.since(began), Spent.now()

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
 from tamis.config import COST_ONLY
-from tamis.images import decode_image, image_bytes
 from tamis.sources import pin
-from tamis.texts import text
+from tamis.vqa.asked import picture_of, pixels_for, question_of
 
 if TYPE_CHECKING:
     from datasets import Features
 
-WEIGHTS = "adapter_model.safetensors"
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors")  # its scale stands in the config
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,11 @@ class BlipVqa:
     def __post_init__(self) -> None:
         if self.quantization not in (None, "8bit"):
             raise ValueError(f"quantization: {self.quantization!r} is not accepted; expected 8bit or null")
-        for name in ("question_tokens", "answer_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: {getattr(self, name)} is not accepted; expected 1 or more")
+        if "error" in self.adapters:
+            raise ValueError("adapters: error names another column of this scorer")
+        for name, least in (("question_tokens", 3), ("answer_tokens", 1)):  # [CLS], a word, [SEP]
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: {getattr(self, name)} is not accepted; expected {least} or more")
         object.__setattr__(self, "worn", {name: _hash(folder) for name, folder in self.adapters.items()})
 
     @property
@@ -72,11 +73,9 @@ class BlipVqa:
         return None  # in their order: questions on one picture stand together, and it is read once for all
 
     def prepare(self, row: dict[str, Any]) -> dict[str, Any]:
-        question = text(row[self.question_column], longest=2000, what="question")
-        image = decode_image(row[self.image_column])
-        digest = hashlib.sha256(image_bytes(row[self.image_column])).hexdigest()
-        pixels = _processor(self.model, pin(self.model, "model", self.revision).revision)(image, return_tensors="pt")
-        return {"question": question, "picture": (digest, pixels["pixel_values"][0])}
+        question = question_of(row, self.question_column)
+        picture = picture_of(row, self.image_column, pixels_for(self.model, self.revision))
+        return {"question": question, "picture": picture}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         told = self.held().answer(
@@ -102,16 +101,11 @@ class BlipVqa:
         return models.hold(key, lambda: BlipAnswers(self.model, revision, folders, quantization=self.quantization))
 
 
-@models.once
-def _processor(model: str, revision: str) -> Any:
-    from transformers import AutoImageProcessor
-
-    where = {} if Path(model).is_dir() else {"revision": revision}
-    return AutoImageProcessor.from_pretrained(model, **where)
-
-
 def _hash(folder: str) -> str:
     if not folder:
         return ""
-    with (Path(folder) / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for name in ADAPTER:
+        with (Path(folder) / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

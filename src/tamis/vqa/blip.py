@@ -1,14 +1,14 @@
-"""BLIP answers in a word. Questions on one picture share its encoding, and adapters share it too: none is of its eyes."""
+"""BLIP answers in a word. Questions on one picture share its encoding; adapters share it too: none is of its eyes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis import models
 from tamis.training.vqa_prompts import question_ids
+from tamis.vqa.asked import Picture, Seen, tell_cut, where
 
 if TYPE_CHECKING:
     import torch
@@ -22,22 +22,24 @@ class BlipAnswers:
     def __init__(self, repo: str, revision: str, adapters: Sequence[str] = (), *, quantization: str | None = None):
         from transformers import AutoTokenizer, BlipForQuestionAnswering
 
-        where = {} if Path(repo).is_dir() else {"revision": revision}
-        self.tokenizer = AutoTokenizer.from_pretrained(repo, **where)
+        at = where(repo, revision)
+        self.tokenizer = AutoTokenizer.from_pretrained(repo, **at)
         self.model = BlipForQuestionAnswering.from_pretrained(
-            repo, use_safetensors=True, dtype=models.dtype(), **quantized(quantization), **where
+            repo, use_safetensors=True, dtype=models.dtype(), **quantized(quantization), **at
         )
         if quantization is None:
             self.model.to(models.device())
         self.model.eval()
         self.dressed: Any = None
-        for folder in adapters:
+        # Numbered: a folder's name may hold what the name of a module may not.
+        self.worn = {folder: f"adapter{number}" for number, folder in enumerate(dict.fromkeys(filter(None, adapters)))}
+        for folder in self.worn:
             self._take(folder)
-        self.seen: dict[str, torch.Tensor] = {}  # by the last batch: the next often goes on with its pictures
+        self.seen = Seen()
 
     def answer(
         self,
-        pictures: Sequence[tuple[str, torch.Tensor]],
+        pictures: Sequence[Picture],
         questions: Sequence[str],
         *,
         adapters: Sequence[str] = ("",),
@@ -50,8 +52,9 @@ class BlipAnswers:
         import torch
 
         with torch.inference_mode():
-            seen, rows = self._looked(pictures)
+            seen, rows = self.seen.of(pictures, self._looked)
             asked = question_ids(self.tokenizer, list(questions), prefix=prefix, longest=question_tokens)
+            tell_cut(any(was_cut for _, was_cut in asked), question_tokens)
             packed = _Packed([ids for ids, _ in asked], rows, pad=self.tokenizer.pad_token_id, device=models.device())
             told = []
             for folder in adapters:
@@ -59,21 +62,11 @@ class BlipAnswers:
                     told.append(self._told(packed, seen, answer_tokens))
         return told
 
-    def _looked(self, pictures: Sequence[tuple[str, torch.Tensor]]) -> tuple[torch.Tensor, list[int]]:
-        """The encodings of the different pictures, and which of them each question is on."""
+    def _looked(self, pixels: list[torch.Tensor]) -> torch.Tensor:
         import torch
 
-        pixels = dict(pictures)
-        before, self.seen = self.seen, {}
-        new = [name for name in pixels if name not in before]
-        if new:
-            shown = torch.stack([pixels[name] for name in new])
-            shown = shown.to(models.device(), self.model.dtype)
-            read = self.model.vision_model(shown).last_hidden_state
-            before = before | dict(zip(new, read, strict=True))
-        self.seen = {name: before[name] for name in pixels}
-        at = {name: row for row, name in enumerate(pixels)}
-        return torch.stack(list(self.seen.values())), [at[name] for name, _ in pictures]
+        shown = torch.stack(pixels).to(models.device(), self.model.dtype)
+        return self.model.vision_model(shown).last_hidden_state
 
     def _told(self, packed: _Packed, seen: torch.Tensor, answer_tokens: int) -> list[str]:
         import torch
@@ -103,12 +96,10 @@ class BlipAnswers:
     def _take(self, folder: str) -> None:
         from peft import PeftModel
 
-        if not folder:
-            return
         if self.dressed is None:
-            self.dressed = PeftModel.from_pretrained(self.model, folder, adapter_name=folder.replace(".", "-"))
+            self.dressed = PeftModel.from_pretrained(self.model, folder, adapter_name=self.worn[folder])
         else:
-            self.dressed.load_adapter(folder, adapter_name=folder.replace(".", "-"))
+            self.dressed.load_adapter(folder, adapter_name=self.worn[folder])
         self.dressed.eval()
 
     @contextmanager
@@ -119,7 +110,7 @@ class BlipAnswers:
             with self.dressed.disable_adapter():
                 yield
         else:
-            self.dressed.set_adapter(folder.replace(".", "-"))
+            self.dressed.set_adapter(self.worn[folder])
             yield
 
 
