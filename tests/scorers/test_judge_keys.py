@@ -18,10 +18,12 @@ from tamis.scoring import attach_scores
 
 SERVED = {"backend": "api", "model": "m", "base_url": "http://127.0.0.1:1"}
 ASKING = {
-    "quiz": "question",
-    "needs_picture": "blind",
-    "visual_gain": "is_answer",
-    "quiz_writer": "repair",
+    "quiz": "quiz/question",
+    "needs_picture": "quiz/blind",
+    "visual_gain": "quiz/is_answer",
+    "quiz_writer": "quiz/repair",
+    "pairwise": "pairwise/better",
+    "chat_vqa": "product_vqa/answer",
 }
 
 
@@ -79,7 +81,7 @@ def test_a_higher_cap_pays_for_what_is_left_alone(run) -> None:
     assert (run.stages[-1]["chunks_reused"], run.stages[-1]["chunks_computed"]) == (2, 1)
 
 
-@pytest.mark.parametrize("name", [*ASKING, "pairwise"])
+@pytest.mark.parametrize("name", ASKING)
 def test_an_edited_prompt_is_another_key(name: str, tmp_path, monkeypatch) -> None:
     def made() -> dict[str, Any]:
         for cached in (prompts.source, prompts.names, prompts.variables, prompts._environment):
@@ -89,7 +91,7 @@ def test_an_edited_prompt_is_another_key(name: str, tmp_path, monkeypatch) -> No
     before = made()
     shutil.copytree(prompts._HERE, tmp_path / "prompts", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(prompts, "_HERE", tmp_path / "prompts")
-    path = tmp_path / "prompts" / (f"quiz/{ASKING[name]}.jinja" if name in ASKING else "pairwise/better.jinja")
+    path = tmp_path / "prompts" / f"{ASKING[name]}.jinja"
     path.write_text(path.read_text().replace("{#", "{# Told anew.", 1))
     assert made() == before  # a comment asks nothing
     path.write_text(path.read_text() + "Take your time.\n")

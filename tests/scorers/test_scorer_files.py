@@ -13,13 +13,15 @@ import pytest
 from tamis import scorers
 
 JUDGED = ("caption", "needs_picture", "pairwise", "prompt_writer", "quiz", "quiz_writer", "self_reward", "visual_gain")
+JUDGED += ("chat_vqa",)
 NAMES = ("clip", "detection", "duplicates", "embedding", "image_quality", "oracle", "relevance", "text_similarity")
-NAMES += JUDGED
+NAMES += ("blip_vqa", "clip_vocabulary", "generated_vqa", "vilt_vqa", *JUDGED)
+NEEDED = dict.fromkeys(JUDGED, {"judge": {"model": "tiny/vlm"}}) | {"clip_vocabulary": {"vocabulary": ["red"]}}
 HEAVY = {"torch", "transformers", "datasets", "sentence_transformers", "skimage", "scipy", "pywt", "imagehash"}
 
 
 def defaults(name):
-    return {"scorer": name} | ({"judge": {"model": "tiny/vlm"}} if name in JUDGED else {})
+    return {"scorer": name} | NEEDED.get(name, {})
 
 
 def test_none_is_forgotten():

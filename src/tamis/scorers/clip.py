@@ -87,7 +87,7 @@ class Clip:
 
     def prepare(self, row: dict[str, Any]) -> dict[str, Any]:
         image = decode_image(row[self.image_column])
-        prepared = {"pixels": _framing(self.model, pin(self.model, "model", self.revision).revision).pixels(image)}
+        prepared = {"pixels": framing_of(self.model, pin(self.model, "model", self.revision).revision).pixels(image)}
         if self.text_column is not None:
             prepared |= {"text": None, "reason": None}
             try:
@@ -153,10 +153,10 @@ class Towers:
         self.device = models.device()
         self.model = AutoModel.from_pretrained(path, revision=revision, dtype=models.dtype(), use_safetensors=True)
         self.model.to(self.device).eval()
-        self.framing = _framing(path, revision)
+        self.framing = framing_of(path, revision)
         self.heads = [_Head(repo, source, self.device) for repo, source in zip(paths[1:], pinned[1:], strict=True)]
-        self._tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
-        self._longest = config.text_config.max_position_embeddings
+        self.tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+        self.longest = config.text_config.max_position_embeddings
         self._padded_whole = config.model_type == "siglip"  # trained on texts padded to the full width, unmasked
 
     def images(self, pixels: list[np.ndarray]) -> torch.Tensor:
@@ -164,11 +164,11 @@ class Towers:
         return _unit(self.model.get_image_features(pixel_values=values).pooler_output)
 
     def texts(self, texts: list[str]) -> torch.Tensor:
-        tokens = self._tokenizer(
+        tokens = self.tokenizer(
             texts,
             padding="max_length" if self._padded_whole else True,
             truncation=True,
-            max_length=self._longest,
+            max_length=self.longest,
             return_attention_mask=not self._padded_whole,
             return_token_type_ids=False,
             return_tensors="pt",
@@ -251,7 +251,7 @@ def _scaled(size: tuple[int, int], shortest_edge: int) -> tuple[int, int]:
 
 
 @models.once
-def _framing(path: str, revision: str) -> _Framing:
+def framing_of(path: str, revision: str) -> _Framing:
     from transformers import AutoImageProcessor
 
     processor = AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil")
