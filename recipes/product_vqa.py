@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     writers = scorers.build(config.writing())
     describers = scorers.build(config.scorers, image_column="image")
-    answerers = scorers.build(config.baselines, image_column="image")
+    answerers = scorers.build(config.answering(["a word"]), image_column="image")
     metrics = scorers.build(config.metrics)
     seeds = config.by_seed()
     run = Run(config.output_dir, recipe="product_vqa", config=config, seed=config.seed, report_to=config.report_to)
@@ -145,6 +145,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     models.release()
 
     # Everybody answers; a metric is a column of the answers.
+    answerers = scorers.build(config.answering(sorted(set(parts["train"]["answer"][:]))), image_column="image")
     sat = sittings.of_blip(seeds, paths, config.blip(), main_seed=config.seed)
     sat += sittings.of_others(answerers, config.seed)
     rows = parts | {f"{split} by row": some for split, some in by_row.items()}

@@ -112,6 +112,12 @@ class ProductVqaSettings:
             return []
         return [{"scorer": "product_questions", "judge": self.writer, "wording": self.wording}]
 
+    def answering(self, vocabulary: list[str]) -> list[dict[str, Any]]:
+        """Scorers of the baselines; one that ranks a vocabulary is given that of the training rows."""
+        return [
+            one if one.get("scorer") != "clip_vocabulary" else {"vocabulary": vocabulary} | one for one in self.baselines
+        ]
+
     def blip(self) -> dict[str, Any]:
         """Settings of the scorer blip_vqa: the questions are put as in training."""
         return {
