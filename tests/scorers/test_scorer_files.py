@@ -15,9 +15,11 @@ from tamis import scorers
 JUDGED = ("caption", "needs_picture", "pairwise", "prompt_writer", "quiz", "quiz_writer", "self_reward", "visual_gain")
 JUDGED += ("chat_vqa",)
 NAMES = ("clip", "detection", "duplicates", "embedding", "image_quality", "oracle", "relevance", "text_similarity")
+NAMES += ("bartscore", "bertscore", "exact", "meteor", "sbert", "wups")
 NAMES += ("blip_vqa", "clip_vocabulary", "generated_vqa", "vilt_vqa", *JUDGED)
 NEEDED = dict.fromkeys(JUDGED, {"judge": {"model": "tiny/vlm"}}) | {"clip_vocabulary": {"vocabulary": ["red"]}}
 HEAVY = {"torch", "transformers", "datasets", "sentence_transformers", "skimage", "scipy", "pywt", "imagehash"}
+HEAVY |= {"evaluate", "nltk"}
 
 
 def defaults(name):
