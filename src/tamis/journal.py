@@ -198,7 +198,7 @@ def _paths_of(column: pa.ChunkedArray) -> Iterator[str]:
 
 
 def source_code(thing: type | Callable[..., Any]) -> str:
-    """A hash of the code behind a class or function: its module and every tamis module imported there, without comments."""
+    """A hash of the code behind a class or function: its module and every tamis module that this imports, bare."""
     digest = hashlib.sha256()
     for name, tree in sorted(_modules(thing.__module__).items()):
         digest.update(f"{name}\0{ast.dump(tree)}".encode())

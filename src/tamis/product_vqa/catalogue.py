@@ -96,23 +96,10 @@ class Catalogue:
             return reason
 
     def _picture(self, path: str) -> Path:
-        inside = PurePosixPath(path)
-        if not path or inside.is_absolute() or ".." in inside.parts or any(sign in path for sign in "\0\\:"):
-            raise NotUsable(LEAVES)
-        if len(path) > LONGEST_PATH:
-            raise NotUsable(MISSING)
-        if not self.source.local:
-            return self._fetched(f"images/{self.image_size}/{path}")
-        folder = self.folder / "images" / self.image_size
-        file = folder / path
-        try:
-            if not file.resolve().is_relative_to(folder.resolve()):  # a link may lead anywhere
-                raise NotUsable(LEAVES)
-            if not file.is_file() or not file.stat().st_size:
-                raise NotUsable(MISSING)
-        except (OSError, RuntimeError) as error:  # a name too long for the file system, a loop of links
-            raise NotUsable(MISSING) from error
-        return file
+        if self.source.local:
+            return file_inside(self.folder / "images" / self.image_size, path)
+        _refuse_leaving(path)
+        return self._fetched(f"images/{self.image_size}/{path}")
 
     def _fetched(self, name: str) -> Path:
         from huggingface_hub import hf_hub_download
@@ -123,6 +110,28 @@ class Catalogue:
             return Path(patiently(lambda: hf_hub_download(self.source.repo_id, name, **where), self.source.repo_id))
         except EntryNotFoundError as error:
             raise NotUsable(MISSING) from error
+
+
+def file_inside(folder: Path, path: str) -> Path:
+    """The file of a path that a table states, if it lies in the folder that the path is relative to."""
+    _refuse_leaving(path)
+    file = folder / path
+    try:
+        if not file.resolve().is_relative_to(folder.resolve()):  # a link may lead anywhere
+            raise NotUsable(LEAVES)
+        if not file.is_file() or not file.stat().st_size:
+            raise NotUsable(MISSING)
+    except (OSError, RuntimeError) as error:  # a name too long for the file system, a loop of links
+        raise NotUsable(MISSING) from error
+    return file
+
+
+def _refuse_leaving(path: str) -> None:
+    inside = PurePosixPath(path)
+    if not path or inside.is_absolute() or ".." in inside.parts or any(sign in path for sign in "\0\\:"):
+        raise NotUsable(LEAVES)
+    if len(path) > LONGEST_PATH:
+        raise NotUsable(MISSING)
 
 
 def open_catalogue(path: str, *, revision: str | None = None, image_size: str = "small") -> Catalogue:
