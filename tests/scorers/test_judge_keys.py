@@ -24,6 +24,8 @@ ASKING = {
     "quiz_writer": "quiz/repair",
     "pairwise": "pairwise/better",
     "chat_vqa": "product_vqa/answer",
+    "product_questions": "product_vqa/repair",
+    "answerable": "product_vqa/answer_from_text",
 }
 
 

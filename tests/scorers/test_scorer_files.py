@@ -12,7 +12,8 @@ import pytest
 
 from tamis import scorers
 
-JUDGED = ("caption", "needs_picture", "pairwise", "prompt_writer", "quiz", "quiz_writer", "self_reward", "visual_gain")
+JUDGED = ("answerable", "caption", "needs_picture", "pairwise", "product_questions", "prompt_writer", "quiz")
+JUDGED += ("quiz_writer", "self_reward", "visual_gain")
 JUDGED += ("chat_vqa",)
 NAMES = ("clip", "detection", "duplicates", "embedding", "image_quality", "oracle", "relevance", "text_similarity")
 NAMES += ("bartscore", "bertscore", "exact", "meteor", "sbert", "wups")

@@ -1,4 +1,4 @@
-"""Answers of one word: what counts as one, and when two are the same."""
+"""Answers of one word and their questions: what counts as one, and when two are the same."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def written_fault(answer: str) -> str | None:
 def same_form(answer: str) -> str:
     """What two answers are compared by: letters of one case, no signs around, one space between words."""
     return _AROUND.sub("", " ".join(answer.casefold().split()))
+
+
+def same_question(question: str) -> tuple[str, ...]:
+    """Two questions that differ in case, stops or spaces alone are one."""
+    return tuple(re.findall(r"\w+", question.casefold()))
 
 
 def difficulty_of(value: object) -> int | None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tamis.config import ConfigError
 from tamis.images import Unscorable, own_image
-from tamis.product_vqa.answers import DIFFICULTIES, SEVERAL, VERDICT, difficulty_of, fault
+from tamis.product_vqa.answers import DIFFICULTIES, SEVERAL, VERDICT, difficulty_of, fault, same_question
 from tamis.rows import read_rows, refuse_non_images
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def checked(
     images: list[Any] = table["image_id"][:] if readable else pictures(table)
     asked, reasons, seen = zip(*(table[column][:] for column in _READ), strict=True), [], set()
     for (image_id, question, answer, level), image in zip(asked, images, strict=True):
-        key = (image_id, " ".join((question or "").casefold().split()))
+        key = (image_id, same_question(question or ""))
         reason = str(image) if isinstance(image, Unscorable) else _fault(question, answer, level, difficulties, keep)
         if reason is None and TWICE not in keep:
             reason = TWICE if key in seen else None
