@@ -24,9 +24,9 @@ bench: $(INSTALLED)  ## ratios against named peers, one script a question; see b
 soak: $(INSTALLED)  ## forty kills at random moments; the log goes to benchmarks/soak/
 	$(BIN)/python tests/soak.py
 
-system:  ## Debian packages that some tests want: Chromium for the pages, WordNet for a metric to come
+system:  ## Debian packages that some tests want: Chromium for the pages, WordNet for WUPS and METEOR
 	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends chromium wordnet-base wordnet-sense-index fonts-dejavu-core
+	apt-get install -y -qq --no-install-recommends chromium wordnet-base fonts-dejavu-core
 
 $(INSTALLED): setup.cfg constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
