@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-
-WORDS = ("a", "red", "green", "blue", "circle", "square", "dog", "on", "the", "photo", "of", "yes", "no")
+from small import clip_tokenizer, stirred, word_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +121,7 @@ def clip_folder(tmp_path_factory) -> Path:
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
     torch.manual_seed(0)
-    tokenizer = _clip_tokenizer()
+    tokenizer = clip_tokenizer()
     small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     config = CLIPConfig(
@@ -131,7 +130,7 @@ def clip_folder(tmp_path_factory) -> Path:
         projection_dim=24,
     )
     folder = tmp_path_factory.mktemp("clip")
-    _stirred(CLIPModel(config)).save_pretrained(folder)
+    stirred(CLIPModel(config)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
     CLIPImageProcessorPil(**sizes).save_pretrained(folder)
@@ -144,7 +143,7 @@ def siglip_folder(tmp_path_factory) -> Path:
     from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel
 
     torch.manual_seed(1)
-    tokenizer = _word_tokenizer()
+    tokenizer = word_tokenizer()
     small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     special = {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
     config = SiglipConfig(
@@ -152,39 +151,10 @@ def siglip_folder(tmp_path_factory) -> Path:
         vision_config=small | {"image_size": 32, "patch_size": 8},
     )
     folder = tmp_path_factory.mktemp("siglip")
-    _stirred(SiglipModel(config)).save_pretrained(folder)
+    stirred(SiglipModel(config)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
-
-
-def _stirred(model):
-    """Random weights large enough that inputs make a difference: freshly initialised ones give nearly one output."""
-    import torch
-
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.2)
-    return model.eval()
-
-
-def _clip_tokenizer():
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import CLIPTokenizer
-
-    letters = sorted(ByteLevel.alphabet())
-    pieces = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[])
-
-
-def _word_tokenizer(extra: tuple[str, ...] = ()):
-    """BERT's own tokenizer over a few words and all letters."""
-    from transformers import BertTokenizer
-
-    letters = [chr(code) for code in range(33, 127)]
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{letter}" for letter in letters)]
-    return BertTokenizer(vocab={piece: number for number, piece in enumerate(dict.fromkeys([*pieces, *extra]))})
 
 
 @pytest.fixture(scope="session")
@@ -194,12 +164,12 @@ def text_reranker_folder(tmp_path_factory) -> Path:
     from transformers import BertForSequenceClassification
 
     torch.manual_seed(2)
-    tokenizer = _word_tokenizer()
+    tokenizer = word_tokenizer()
     tokenizer.model_max_length = 64
     config = _small_bert(len(tokenizer))
     config.num_labels = 1
     folder = tmp_path_factory.mktemp("text_reranker")
-    _stirred(BertForSequenceClassification(config)).save_pretrained(folder)
+    stirred(BertForSequenceClassification(config)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -214,10 +184,10 @@ def embedder_folder(tmp_path_factory) -> Path:
     from transformers import BertModel
 
     torch.manual_seed(3)
-    tokenizer = _word_tokenizer()
+    tokenizer = word_tokenizer()
     tokenizer.model_max_length = 64
     backbone = tmp_path_factory.mktemp("bert")
-    _stirred(BertModel(_small_bert(len(tokenizer)))).save_pretrained(backbone)
+    stirred(BertModel(_small_bert(len(tokenizer)))).save_pretrained(backbone)
     tokenizer.save_pretrained(backbone)
     transformer = Transformer(str(backbone))
     folder = tmp_path_factory.mktemp("embedder")
@@ -261,7 +231,7 @@ def image_reranker_folder(tmp_path_factory) -> Path:
 
     torch.manual_seed(4)
     special = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<|im_start|>")
-    tokenizer = _word_tokenizer(special)
+    tokenizer = word_tokenizer(special)
     tokenizer.add_special_tokens({"additional_special_tokens": list(special)})
     small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = Idefics3Config(
@@ -286,7 +256,7 @@ def image_reranker_folder(tmp_path_factory) -> Path:
         "{% endfor %}<end_of_utterance>{% endfor %}"
     )
     backbone = tmp_path_factory.mktemp("idefics3")
-    _stirred(Idefics3ForConditionalGeneration(config)).save_pretrained(backbone)
+    stirred(Idefics3ForConditionalGeneration(config)).save_pretrained(backbone)
     Idefics3Processor(
         Idefics3ImageProcessorPil(**sizes), tokenizer, image_seq_len=4, chat_template=template
     ).save_pretrained(backbone)

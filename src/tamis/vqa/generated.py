@@ -28,7 +28,7 @@ class GeneratedAnswers:
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(repo, **at)
         # BLIP-2's own generate() encodes the picture anew at every call; the model it writes with does not.
         self.writer = self.model if config.model_type == "florence2" else self.model.language_model
-        self.left = not self.writer.config.is_encoder_decoder  # what goes on must end where the prompt ends
+        self.reads_first = self.writer.config.is_encoder_decoder
         self.seen = Seen()
 
     def answer(
@@ -48,8 +48,11 @@ class GeneratedAnswers:
             # A row's text is text: it can neither show a picture nor end the prompt.
             texts = self.tokenizer(read, split_special_tokens=True)["input_ids"]
             embedded, mask = self._prompts(seen[rows], texts)
+            given = {"inputs_embeds": embedded}
+            if self.reads_first:  # Florence-2's generate() takes no vectors, and what its encoder made of them it does
+                given = {"encoder_outputs": self.writer.get_encoder()(inputs_embeds=embedded, attention_mask=mask)}
             written = self.writer.generate(
-                inputs_embeds=embedded,
+                **given,
                 attention_mask=mask,
                 max_new_tokens=answer_tokens,
                 do_sample=False,
@@ -72,7 +75,7 @@ class GeneratedAnswers:
         for vectors, ids in zip(seen, texts, strict=True):
             told = embed(torch.tensor(ids, device=seen.device))
             rows.append(torch.cat((vectors.to(told.dtype), told)))
-        side = "left" if self.left else "right"
+        side = "right" if self.reads_first else "left"  # what is written goes on where the prompt ends
         pad = torch.nn.utils.rnn.pad_sequence
         masks = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
         return tuple(pad(some, batch_first=True, padding_side=side) for some in (rows, masks))
