@@ -5,7 +5,7 @@
 Runs recipes/self_reward_lora.tiny.yaml (trained and graded as little as it can be), loads the generated pictures that
 it published, and lets the oracle read all four attributes of each. Told of every reward: how often, among one prompt's
 pictures, a right one scores higher than a wrong one (AUC), and how often a prompt's first is right; and of what each
-arm keeps, how much is. --pool FOLDER reads such a dataset instead.
+arm keeps, how much is, by class too. --pool FOLDER reads such a dataset instead.
 """
 
 from __future__ import annotations
@@ -52,8 +52,14 @@ def first_is_right(right: np.ndarray, scores: np.ndarray, prompts: np.ndarray, n
     return asdict(stats.mean(found))
 
 
-def share(right: np.ndarray, prompts: np.ndarray) -> dict[str, Any]:
-    return asdict(stats.mean(right.astype(float).tolist(), groups=prompts.tolist()))
+def shares(right: np.ndarray, prompts: np.ndarray, taken: list[list[str]]) -> dict[str, dict[str, Any]]:
+    """How much is right of all pictures, and of those that each arm took."""
+    of = {"all": np.ones(len(right), dtype=bool)}
+    of |= {arm: np.asarray([arm in own for own in taken]) for arm in sorted({arm for own in taken for arm in own})}
+    return {
+        name: asdict(stats.mean(right[rows].astype(float).tolist(), groups=prompts[rows].tolist()))
+        for name, rows in of.items()
+    }
 
 
 def main() -> None:
@@ -80,23 +86,23 @@ def main() -> None:
         rounds = np.asarray(pool["round"][:])
         prompts = np.asarray(pool["prompt_id"][:])
         values = {name: column_values(pool, name) for name in (*REWARDS, "oracle_all")}
-        arms = pool["arms"][:]
+        arms, classes = pool["arms"][:], np.asarray(pool["class"][:])
     first = (rounds == "round-1") & ~np.isnan(values["oracle_all"])
-    right, names = values["oracle_all"][first] == 1, sorted(set(prompts[first].tolist()))
+    prompts, classes, arms = prompts[first], classes[first], [arms[row] for row in np.flatnonzero(first)]
+    right, names = values["oracle_all"][first] == 1, sorted(set(prompts.tolist()))
     found = {
         name: {
-            "auc_within_prompts": told_apart(right, values[name][first], prompts[first], names),
-            "first_is_right": first_is_right(right, values[name][first], prompts[first], names),
+            "auc_within_prompts": told_apart(right, values[name][first], prompts, names),
+            "first_is_right": first_is_right(right, values[name][first], prompts, names),
         }
         for name in REWARDS
     }
-    kept = {arm for own, mine in zip(arms, first, strict=True) if mine for arm in own}
-    shares = {"all": share(right, prompts[first])}
-    for arm in sorted(kept):
-        own = np.asarray([arm in some for some in arms])[first]
-        shares[arm] = share(right[own], prompts[first][own])
-    told = {"pictures": int(first.sum()), "prompts": len(names), "right": shares, "rewards": found}
-    report("reward_quality", told)
+    by_class = {}
+    for label in sorted(set(classes.tolist())):
+        mine = np.flatnonzero(classes == label)
+        by_class[label] = shares(right[mine], prompts[mine], [arms[row] for row in mine])
+    told = {"pictures": len(right), "prompts": len(names), "right": shares(right, prompts, arms)}
+    report("reward_quality", told | {"right_by_class": by_class, "rewards": found})
 
 
 if __name__ == "__main__":
