@@ -32,6 +32,32 @@ def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from small_blip import save_blip
+
+    folder = tmp_path_factory.mktemp("small-blip")
+    save_blip(folder)
+    return folder
+
+
+@pytest.fixture
+def vqa(tmp_path: Path) -> Callable[..., dict[str, Adapter]]:
+    """train_vqa_loras() in an output folder of that name; the run stays at hand as vqa.run."""
+    from tamis.run import Run
+    from tamis.training.vqa_lora import train_vqa_loras
+
+    def call(wanted: dict[str, Any], config: Any, where: str = "run", **more: Any) -> Any:
+        run = Run(tmp_path / where)
+        call.run = run
+        try:
+            return train_vqa_loras(wanted, config, run, **more)
+        finally:
+            run.close()
+
+    return call
+
+
 @pytest.fixture
 def train(tmp_path: Path) -> Callable[..., dict[str, Adapter]]:
     """train_diffusion_loras() in an output folder of that name; the run stays at hand as train.run."""

@@ -10,6 +10,7 @@ import torch
 
 from tamis import models
 from tamis.config import ConfigError
+from tamis.training.cross_masks import mind_masks
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,6 +30,7 @@ class VqaModel:
         self.image_processor = image_processor
         self.device = blip.device
         self.dtype = dtype
+        mind_masks(blip)
         blip.requires_grad_(False)
         blip.eval()
 
@@ -97,7 +99,7 @@ def training_dtype() -> torch.dtype:
     return torch.float32 if found == torch.float16 else found
 
 
-def load(base_model: str, revision: str, *, in_8bit: bool = False, gradient_checkpointing: bool = False) -> VqaModel:
+def load(base_model: str, revision: str, *, in_8bit: bool = False) -> VqaModel:
     """in_8bit: bitsandbytes' Linear8bitLt for every linear layer, the vision tower's among them, but the output layer,
     which is tied to the embeddings: what transformers does. The report's rule, more than 256 outputs, says the same
     of blip-vqa-base."""
@@ -124,8 +126,6 @@ def load(base_model: str, revision: str, *, in_8bit: bool = False, gradient_chec
             f"base_model: {base_model} is no BlipForQuestionAnswering: it lacks {len(found['missing_keys'])} weights, "
             f"{min(found['missing_keys'])} among them"
         )
-    if gradient_checkpointing:
-        blip.gradient_checkpointing_enable({"use_reentrant": False})
     return VqaModel(
         blip,
         AutoTokenizer.from_pretrained(base_model, revision=revision),

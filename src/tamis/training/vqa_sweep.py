@@ -40,12 +40,7 @@ class Done:
 def train_all(asked: Asked, unfinished: list[str]) -> tuple[dict[str, Adapter], dict[str, Any]]:
     """Trains the adapters that are not finished; they are given to every rank, with figures for the ledger."""
     config, run = asked.config, asked.run
-    model = load(
-        config.base_model,
-        asked.base.revision,
-        in_8bit=config.load_in_8bit,
-        gradient_checkpointing=config.gradient_checkpointing,
-    )
+    model = load(config.base_model, asked.base.revision, in_8bit=config.load_in_8bit)
     if model.dtype == torch.float32 and model.device.type == "cuda":
         run.say("train: this card has no bfloat16; trained in float32")
     rows, cache, kept = _read(asked, unfinished, model)

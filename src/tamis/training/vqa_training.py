@@ -66,6 +66,9 @@ class VqaTraining:
                     target_modules=shape.layers(model.blip),
                 ),
             )
+        if config.gradient_checkpointing:
+            model.blip.activation_checkpointing_enable({"use_reentrant": False})
+            model.blip.disable_input_require_grads()  # BLIP adds to its embeddings in place: they cannot have any
         self.weights = [weight for weight in self.worn.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.weights, lr=config.learning_rate, weight_decay=config.adam_weight_decay, fused=True
@@ -110,6 +113,7 @@ class VqaTraining:
 
     def taken_off(self) -> None:
         """The model is as it was."""
+        self.model.blip.activation_checkpointing_disable()
         self.worn.unload()
 
     def _take_step(self) -> None:
