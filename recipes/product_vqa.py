@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     run.nulls = arms.nulls(questions, described, weighted=None)
 
     # ---- 3. Select ---------------------------------------------------------------------------------------------------
-    # By picture, so that no test picture was seen in training; by row, as the report did, to see what that lets through.
+    # By picture: no test picture is seen in training. By row, as in the report: to see what that lets through.
     picture, dealing = questions["picture"][:], {"shares": config.shares(), "seed": config.seed}
     names = {"image": splits.by_image(picture, **dealing) if config.split_by == "image" else questions["split"][:]}
     if config.wants("by-row"):

@@ -1,4 +1,4 @@
-"""The settings of recipes whose arms are trained: seeds; and of those that draw: how, and who compares what they drew."""
+"""The settings of recipes that train arms: with which seeds; of those whose arms draw, how, and who compares them."""
 
 from __future__ import annotations
 

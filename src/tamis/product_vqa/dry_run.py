@@ -58,6 +58,9 @@ def estimate(
         ("answering", f"{sat:,} questions by each, {duration(sat * answering / run.ranks)} for the first"),
         ("time", f"{duration(seconds / run.ranks)} and the metrics, {run.ranks} process(es), {models.device().type}"),
         ("memory", peak_memory()),
-        ("disk", f"{size(stored)} of questions, as much again to publish; features: {config.vision_cache_gb:g} GB at most"),
+        (
+            "disk",
+            f"{size(stored)} of questions, as much again to publish; features: {config.vision_cache_gb:g} GB at most",
+        ),
         ("downloads", f"{size(sum(size_of(*repo) for repo in repos))} of models (less what is cached)"),
     ]

@@ -96,7 +96,9 @@ def _written(config: ProductVqaSettings, writer: Scorer, run: Run) -> Found:
     models.release()
     made = to_questions(listings, writer.name)
     refused = Counter(left_out) + Counter(made.refused)
-    refused += Counter(f"written, and {one['reason']}" for row in listings[f"{writer.name}_left_out"][:] for one in row or ())
+    refused += Counter(
+        f"written, and {one['reason']}" for row in listings[f"{writer.name}_left_out"][:] for one in row or ()
+    )
     return made.table, dict(refused.most_common()), _sources_of(config.listings, run)
 
 

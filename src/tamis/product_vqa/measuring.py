@@ -45,9 +45,7 @@ def measure(test: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> d
         for name in [name for name in told if name.startswith(f"{MARK}@")]:
             del told[name]  # within a level all weights are the same: it is exact_match
     comparisons = [
-        graded.compare(a, b, metric, clustered_by="picture")
-        for a, b in _contests(list(arms), best)
-        for metric in every
+        graded.compare(a, b, metric, clustered_by="picture") for a, b in _contests(list(arms), best) for metric in every
     ]
     levels = test["level"][:]
     for level in sorted(set(levels)):

@@ -75,7 +75,8 @@ class ProductVqaRelease:
     def _hits_and_misses(self) -> bytes:
         rows = zip(*(self.answers[name][:] for name in ("split", "arm", "seed", "row_id", "prediction")), strict=True)
         said = {row_id: told for split, arm, seed, row_id, told in rows if self._is_best(split, arm, seed)}
-        return sheets.hits_and_misses(self.splits["test"], said, count=SHOWN, seed=self.seed)
+        test = self.splits["test"]
+        return sheets.outcomes(test, [said[row_id] for row_id in test["row_id"][:]], each=SHOWN, seed=self.seed)
 
     def _is_best(self, split: str, arm: str, seed: int) -> bool:
         return (split, arm, seed) == ("test", self.best, self.seed)
@@ -180,7 +181,9 @@ class ProductVqaRelease:
                 for metric in self.metrics
                 if metric != CHOSEN_BY
             },
-            "over_base": cards.table(*telling.over_base(told, [CHOSEN_BY, MARK], code)) if BASE in told["arms"] else None,
+            "over_base": cards.table(*telling.over_base(told, [CHOSEN_BY, MARK], code))
+            if BASE in told["arms"]
+            else None,
             "best_by_level": cards.table(*telling.best_by_level(told, self.best, self.metrics, code)),
             "comparisons": cards.table(*tables.comparisons(told, self.best, code, _whole)),
             "leak": telling.leak(told, self.best),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
+from tamis.product_vqa.arm_forms import BASE
 
 if TYPE_CHECKING:
     from tamis.product_vqa.arm_forms import VqaArm
@@ -76,6 +77,8 @@ class ProductVqaSettings:
             raise ConfigError("listings, writer: one without the other: a judge writes the questions of a catalogue")
         if self.listings is not None and self.split_by == "own":
             raise ConfigError("split_by: own: a catalogue has no splits; expected image")
+        if BASE not in self.arms:
+            raise ConfigError(f"arms: {self.arms}: base is not among them; what a LoRA buys is told against it")
         if not any(_named(metric) == "exact" for metric in self.metrics):
             raise ConfigError("metrics: exact is not among them; shapes are chosen, and marks counted, by it")
         if self.wants("by-row") and self.split_by == "own":
@@ -115,7 +118,8 @@ class ProductVqaSettings:
     def answering(self, vocabulary: list[str]) -> list[dict[str, Any]]:
         """Scorers of the baselines; one that ranks a vocabulary is given that of the training rows."""
         return [
-            one if one.get("scorer") != "clip_vocabulary" else {"vocabulary": vocabulary} | one for one in self.baselines
+            one if one.get("scorer") != "clip_vocabulary" else {"vocabulary": vocabulary} | one
+            for one in self.baselines
         ]
 
     def blip(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Sitting:
 
     def answers(self, scored: Dataset) -> Dataset:
         """A row for each arm and question: what was asked, what is right, what was answered."""
-        from datasets import Dataset, Features, Value
+        from datasets import Dataset, Features
 
         kept = {name: scored[name][:] for name in KEPT}
         rows: dict[str, list[Any]] = {name: [] for name in answer_features()}

@@ -32,9 +32,9 @@ def over_base(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Ta
     """Every arm against the model as it is, on the same questions."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in results["comparisons"]:
-        if one["b"] in (BASE, f"{BASE}.{BY_ROW}") and one["metric"] in metrics:
-            if one["a"].endswith(f".{BY_ROW}") == one["b"].endswith(f".{BY_ROW}"):
-                found.setdefault((one["a"], one["b"]), {})[one["metric"]] = _difference(one)
+        base = f"{BASE}.{BY_ROW}" if one["a"].endswith(f".{BY_ROW}") else BASE  # which answered the same questions
+        if one["b"] == base and one["metric"] in metrics:
+            found.setdefault((one["a"], one["b"]), {})[one["metric"]] = _difference(one)
     lines = [[name(a), name(b), *(told.get(metric, "–") for metric in metrics)] for (a, b), told in found.items()]
     return ["arm", "minus", *map(name, metrics)], lines
 
