@@ -96,9 +96,10 @@ def _written(config: ProductVqaSettings, writer: Scorer, run: Run) -> Found:
     models.release()
     made = to_questions(listings, writer.name)
     refused = Counter(left_out) + Counter(made.refused)
-    refused += Counter(
-        f"written, and {one['reason']}" for row in listings[f"{writer.name}_left_out"][:] for one in row or ()
-    )
+    for row in listings[f"{writer.name}_left_out"][:]:
+        for one in row or ():
+            refused[f"written: {one['reason']}"] += one["count"]
+    refused.update(f"no question: {why}" for why in listings[f"{writer.name}_error"][:] if why is not None)
     return made.table, dict(refused.most_common()), _sources_of(config.listings, run)
 
 

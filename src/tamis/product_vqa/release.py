@@ -181,9 +181,7 @@ class ProductVqaRelease:
                 for metric in self.metrics
                 if metric != CHOSEN_BY
             },
-            "over_base": cards.table(*telling.over_base(told, [CHOSEN_BY, MARK], code))
-            if BASE in told["arms"]
-            else None,
+            "over_base": cards.table(*telling.over_base(told, [CHOSEN_BY, MARK], code)),
             "best_by_level": cards.table(*telling.best_by_level(told, self.best, self.metrics, code)),
             "comparisons": cards.table(*tables.comparisons(told, self.best, code, _whole)),
             "leak": telling.leak(told, self.best),

@@ -117,10 +117,8 @@ class ProductVqaSettings:
 
     def answering(self, vocabulary: list[str]) -> list[dict[str, Any]]:
         """Scorers of the baselines; one that ranks a vocabulary is given that of the training rows."""
-        return [
-            one if one.get("scorer") != "clip_vocabulary" else {"vocabulary": vocabulary} | one
-            for one in self.baselines
-        ]
+        given = {"clip_vocabulary": {"vocabulary": vocabulary}}
+        return [given.get(one.get("scorer"), {}) | one for one in self.baselines]
 
     def blip(self) -> dict[str, Any]:
         """Settings of the scorer blip_vqa: the questions are put as in training."""
