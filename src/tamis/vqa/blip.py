@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tamis import models
+from tamis.training.cross_masks import mind_masks
 from tamis.training.vqa_prompts import question_ids
 from tamis.vqa.asked import Picture, Seen, tell_cut, where
 
@@ -30,6 +31,7 @@ class BlipAnswers:
         if quantization is None:
             self.model.to(models.device())
         self.model.eval()
+        mind_masks(self.model)
         self.dressed: Any = None
         # Numbered: a folder's name may hold what the name of a module may not.
         self.worn = {folder: f"adapter{number}" for number, folder in enumerate(dict.fromkeys(filter(None, adapters)))}
@@ -83,7 +85,7 @@ class BlipAnswers:
         written = self.model.text_decoder.generate(
             input_ids=begun,
             encoder_hidden_states=understood,
-            # The library's own generate() passes ones: the answer then depends on how far its question was padded.
+            # The library's own generate() passes ones.
             encoder_attention_mask=mask,
             eos_token_id=text.sep_token_id,
             pad_token_id=text.pad_token_id,
