@@ -34,7 +34,11 @@ class Bertscore:
     rows_per_chunk: Annotated[int, "rows a kill can cost"] = 1024
 
     def __post_init__(self) -> None:
-        self._baseline()  # a model without a known layer, or an odd baseline, is refused before anything loads
+        from tamis.metrics.bert_score.bert_score import layer_of
+
+        # A model without a known layer and an odd baseline are refused before anything loads.
+        layer_of(self.model, self.layer)
+        self._baseline()
 
     @property
     def inputs(self) -> tuple[str, ...]:
