@@ -166,7 +166,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     results |= {"chosen": right, "best": best, "leak": leak, "eight_bit": eight, "not_run": config.not_run}
     results |= {"asked": measuring.by_level(questions, described, seed=config.seed), "refused": gathered.refused}
     results |= {"training": {name: adapter.train_metrics for name, adapter in adapters.items()}}
-    results["nulls_answers"] = arms.nulls(answers, measured, weighted=None)
+    results |= {"nulls_answers": arms.nulls(answers, measured, weighted=None), "silent": measuring.silent(answers)}
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
     if run.is_main:

@@ -57,9 +57,9 @@ def test_a_reply_is_tidied_and_a_question_arrives_as_it_is(run, hub, wording):
     with replaying(lambda number, body: completion(replies[_number(body, questions) % 4])) as server:
         judge = {"backend": "api", "model": "m", "base_url": server.url, "api_key_env": "JUDGE_TEST_KEY"}
         scored = attach_scores(rows, ChatVqa(judge, wording=wording), run=run)
-    wanted = ["Red", None, "dark", None] * len(questions)
+    wanted = ["Red", "", "dark", ""] * len(questions)
     assert scored["chat_vqa_answer"][:] == wanted[: len(questions)]
-    assert scored["chat_vqa_error"][:] == [None if one else "nothing was answered" for one in wanted[: len(questions)]]
+    assert set(scored["chat_vqa_error"][:]) == {None}
     for body in server.bodies:
         [message] = body["messages"]
         assert message["role"] == "user" and sum(part["type"] != "text" for part in message["content"]) == 1

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from tamis.vqa.asked import Seen, column_of, cut, filled, first_line, first_word, refuse_slots
+from tamis.vqa.asked import Seen, cut, filled, first_line, first_word, refuse_slots
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,3 @@ def test_pictures_are_read_once_as_long_as_batches_go_on_with_them() -> None:
     assert shown[rows, 0].tolist() == [3, 2] and read == [[1, 2], [3]]
     seen.of([("a", 1)], encode)  # not of the batch before: forgotten, so that memory stays bounded
     assert read == [[1, 2], [3], [1]]
-
-
-def test_no_answer_has_its_reason() -> None:
-    told = column_of("x", ["red", ""])
-    assert told == {"x_answer": ["red", None], "x_error": [None, "nothing was answered"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,12 @@ def _contests(arms: list[str], best: str) -> list[tuple[str, str]]:
         if base in arms and arm not in (BASE, base):
             found.append((arm, base))
     return found
+
+
+def silent(answers: Dataset) -> dict[str, int]:
+    """By arm, how many answers are empty: they count as wrong."""
+    told = zip(answers["arm"][:], answers["prediction"][:], strict=True)
+    return dict(Counter(arm for arm, prediction in told if prediction is not None and not prediction.strip()))
 
 
 def by_level(questions: Dataset, columns: Sequence[str], *, seed: int) -> dict[str, dict[str, Any]]:

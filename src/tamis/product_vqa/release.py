@@ -202,6 +202,9 @@ class ProductVqaRelease:
             "columns": lora_cards.meanings(self.scorers) if self.scorers else None,
             "metric_meanings": lora_cards.meanings(self.metric_scorers),
             "answerers": lora_cards.meanings(self.answerers),
+            "silent": cards.table(["arm", "answers"], [[code(arm), count] for arm, count in told["silent"].items()])
+            if told["silent"]
+            else None,
             "why_licence": why_licence,
             "differences": lora_cards.differences(ours, self.paper),
         }

@@ -40,8 +40,7 @@ class Sitting:
             rows["seed"] += [seed] * len(scored)
             rows["split"] += [self.split] * len(scored)
             rows["prediction"] += scored[column][:]
-            why = zip(scored[column][:], scored[f"{self.scorer.name}_error"][:], strict=True)
-            rows["prediction_error"] += [reason if answer is None else None for answer, reason in why]
+            rows["prediction_error"] += scored[f"{self.scorer.name}_error"][:]
         rows["level"] = [str(level) for level in rows["difficulty"]]
         rows["mark_weight"] = [float(WEIGHTS[level]) for level in rows["difficulty"]]
         return Dataset.from_dict(rows, features=Features(answer_features()))

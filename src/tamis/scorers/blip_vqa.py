@@ -23,8 +23,8 @@ class BlipVqa:
     """Column NAME_answer (string): what the model answers, in few words. It is no score; `exact`, `wups` and others
     compare it with the right answer.
 
-    With `adapters` there is a column NAME_ADAPTER for each instead, all from one encoding of the picture. None where
-    the image cannot be read, there is no question, or nothing was answered.
+    With `adapters` there is a column NAME_ADAPTER for each instead, all from one encoding of the picture. Empty where
+    the model answers nothing. None where the image cannot be read, or there is no question.
     """
 
     name: Annotated[str, "begins the names of its columns"] = "blip_vqa"
@@ -86,11 +86,7 @@ class BlipVqa:
             question_tokens=self.question_tokens,
             answer_tokens=self.answer_tokens,
         )
-        answers = dict(zip(self.columns, told, strict=True))
-        silent = [any(not answer for answer in row) for row in zip(*told, strict=True)]
-        return {column: [answer or None for answer in some] for column, some in answers.items()} | {
-            f"{self.name}_error": ["nothing was answered" if none else None for none in silent]
-        }
+        return dict(zip(self.columns, told, strict=True))
 
     def held(self) -> Any:
         from tamis.vqa.blip import BlipAnswers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tamis import judge as judges
 from tamis.images import decode_image
 from tamis.prompts import render, source
-from tamis.vqa.asked import column_of, first_word, question_of
+from tamis.vqa.asked import first_word, question_of
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -19,7 +19,7 @@ class ChatVqa:
     """Column NAME_answer (string): the first word that the model writes, without markup, quotes and punctuation around
     it, its case as written. It is no score; `exact`, `wups` and others compare it with the right answer.
 
-    None where the image cannot be read, there is no question, or no word was written.
+    Empty where no word was written. None where the image cannot be read, or there is no question.
     """
 
     judge: Annotated[dict[str, Any], "{backend: transformers or api, model: ..., its settings}"]
@@ -65,4 +65,4 @@ class ChatVqa:
             for image, question in zip(batch["image"], batch["question"], strict=True)
         ]
         replies = self.judge.write(asks, max_new_tokens=self.answer_tokens, batch_size=len(asks))
-        return column_of(self.name, [first_word(reply) for reply in replies])
+        return {f"{self.name}_answer": [first_word(reply) for reply in replies]}

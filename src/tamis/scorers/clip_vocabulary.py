@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tamis import models
 from tamis.scorers.clip import Towers, framing_of
 from tamis.sources import pin
-from tamis.vqa.asked import column_of, picture_of, question_of, refuse_slots
+from tamis.vqa.asked import picture_of, question_of, refuse_slots
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -71,7 +71,7 @@ class ClipVocabulary:
         return {"question": question, "picture": picture_of(row, self.image_column, framing.pixels)}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        return column_of(self.name, self._model().answer(batch["picture"], batch["question"]))
+        return {f"{self.name}_answer": self._model().answer(batch["picture"], batch["question"])}
 
     def _model(self) -> VocabularyAnswers:
         from tamis.vqa.vocabulary import VocabularyAnswers

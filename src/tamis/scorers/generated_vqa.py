@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
 from tamis.sources import pin
-from tamis.vqa.asked import column_of, picture_of, pixels_for, question_of, refuse_slots
+from tamis.vqa.asked import picture_of, pixels_for, question_of, refuse_slots
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -24,7 +24,7 @@ class GeneratedVqa:
     the nearest class it has to OFA and its stand-in. Florence-2's published weights know no task of questions and
     answers: give the prompt that yours were tuned with ("<VQA>{question}" is usual).
 
-    None where the image cannot be read, there is no question, or nothing was written.
+    Empty where nothing was written. None where the image cannot be read, or there is no question.
     """
 
     name: Annotated[str, "begins the name of its column"] = "generated_vqa"
@@ -74,7 +74,7 @@ class GeneratedVqa:
             question_tokens=self.question_tokens,
             answer_tokens=self.answer_tokens,
         )
-        return column_of(self.name, told)
+        return {f"{self.name}_answer": told}
 
     def _model(self) -> GeneratedAnswers:
         from tamis.vqa.generated import GeneratedAnswers

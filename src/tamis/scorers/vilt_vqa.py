@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
 from tamis.sources import pin
-from tamis.vqa.asked import column_of, picture_of, pixels_for, question_of
+from tamis.vqa.asked import picture_of, pixels_for, question_of
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -55,7 +55,7 @@ class ViltVqa:
         return {"question": question, "picture": picture}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        return column_of(self.name, self._model().answer(batch["picture"], batch["question"]))
+        return {f"{self.name}_answer": self._model().answer(batch["picture"], batch["question"])}
 
     def _model(self) -> ViltAnswers:
         from tamis.vqa.vilt import ViltAnswers

@@ -117,10 +117,3 @@ def first_line(reply: str) -> str:
     """The first line that says something, spaces put right, no final stop."""
     lines = (" ".join(line.split()) for line in reply.splitlines())
     return next(filter(None, lines), "").removesuffix(".").rstrip()
-
-
-def column_of(name: str, answers: Sequence[str]) -> dict[str, list[Any]]:
-    return {
-        f"{name}_answer": [answer or None for answer in answers],
-        f"{name}_error": [None if answer else "nothing was answered" for answer in answers],
-    }
