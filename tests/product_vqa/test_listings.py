@@ -91,6 +91,22 @@ def test_a_limit_fetches_no_more_pictures_than_rows(run, monkeypatch) -> None:
     assert sum(left_out.values()) < 20
 
 
+def test_a_repo_of_the_hub_is_read_as_a_folder_is(run, catalogue) -> None:
+    from huggingface_hub import HfApi
+
+    lines = [listing(), listing("gone", "gone"), listing("up", "up"), listing("long", "long")]
+    images = {"i1": "aa/1.png", "gone": "aa/gone.png", "up": "../../README.md", "long": f"aa/{'x' * 300}.png"}
+    folder = catalogue(lines, images)
+    (folder / "images" / "LICENSE.txt").write_text("CC BY-NC 4.0")
+    HfApi().create_repo("me/abo", repo_type="dataset")
+    HfApi().upload_folder(repo_id="me/abo", repo_type="dataset", folder_path=folder)
+    rows, left_out = read_listings("me/abo", run)
+    assert rows["item_id"][:] == ["A"] and decode_image(rows[0]["image"]).size == (8, 8)
+    assert left_out == {"its image file is missing": 2, "its image's path leaves the folder": 1}
+    assert run.sources[0]["licence"] == "cc-by-nc-4.0" and len(run.sources[0]["revision"]) == 40
+    assert read_listings(str(folder), run)[1] == left_out
+
+
 HARD = {
     "": listing("whole"),
     "no main image": listing("no image", None),

@@ -110,6 +110,26 @@ def test_a_repair_is_asked_for_and_what_was_refused_is_counted(run, encoded, sce
     assert "- of steel" in text["text"] and "Product: a pan" in text["text"]
 
 
+@pytest.mark.parametrize("structured", [False, True])
+def test_a_server_that_keeps_to_a_schema_is_given_one(run, encoded, scenes, structured, monkeypatch) -> None:
+    monkeypatch.setenv("JUDGE_TEST_KEY", "sk-of-the-judge")
+    with replaying(lambda number, body: completion(json.dumps({"questions": GOOD}))) as server:
+        judge = SERVED | {"base_url": server.url, "structured": structured}
+        [row] = attach_scores(listings([encoded(scenes[0])]), ProductQuestions(judge), run=run)
+        [body], [headers] = server.bodies, server.headers
+    assert server.paths == ["/v1/chat/completions"] and headers["authorization"] == "Bearer sk-of-the-judge"
+    assert body["model"] == "m" and [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "text"]
+    assert row["product_questions_questions"] == GOOD
+    assert ("response_format" in body) == structured
+    if structured:
+        schema = body["response_format"]["json_schema"]["schema"]
+        [item] = [told["items"] for told in schema["properties"].values()]
+        assert schema["type"] == "object" and schema["required"] == ["questions"]  # no server takes a bare list
+        assert set(item["required"]) == set(item["properties"]) == set(GOOD[0])
+        assert item["properties"]["difficulty"]["enum"] == [0, 1, 2, 3, 5]
+        assert not schema["additionalProperties"] and not item["additionalProperties"]
+
+
 def test_a_spent_cap_stops_the_run_and_what_was_written_stays(run, encoded, scenes) -> None:
     rows = listings([encoded(scene) for scene in scenes[:4]])
     with replaying(lambda number, body: completion(json.dumps(GOOD))) as server:

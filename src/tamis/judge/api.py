@@ -48,6 +48,7 @@ class ApiJudge:
     max_pixels: Annotated[int, "larger images are scaled down to this"] = MAX_PIXELS
     top_logprobs: Annotated[int | None, "chat: tokens to tell the probability of; null: not asked for"] = 20
     continues: Annotated[bool, "write: the server goes on with a begun reply (vLLM, SGLang)"] = False
+    structured: Annotated[bool, "write: the server keeps to a JSON schema (vLLM, SGLang, OpenAI, Gemini)"] = False
 
     def __post_init__(self) -> None:
         if self.route not in ROUTES:
@@ -136,6 +137,7 @@ class ApiJudge:
                 seed=(seed + number) % 2**31,
                 max_pixels=self.max_pixels,
                 continues=self.continues,
+                structured=self.structured,
             )
             for number, ask in enumerate(asks)
         ]
@@ -184,21 +186,24 @@ class ApiJudge:
         from huggingface_hub.utils import hf_raise_for_status
 
         header: Any = {"authorization": f"Bearer {key}" if key else None}
-        if route == "chat":
+        async with httpx2.AsyncClient(timeout=self.timeout) as session:
+
+            async def post(body: dict[str, Any]) -> dict[str, Any]:
+                headers = {name: value for name, value in header.items() if value}
+                response = await session.post(root + ROUTES[route], json=body, headers=headers)
+                hf_raise_for_status(response)
+                return response.json()
+
+            if route != "chat":
+                yield post
+                return
             async with AsyncInferenceClient(base_url=f"{root}/v1", headers=header, timeout=self.timeout) as client:
 
                 async def complete(body: dict[str, Any]) -> dict[str, Any]:
+                    if "response_format" in body:  # the client makes it what its own servers know, and others do not
+                        more = body.get("extra_body", {})
+                        own = {name: value for name, value in body.items() if name != "extra_body"}
+                        return await post({"model": self.model, **own, **more})
                     return await client.chat_completion(model=self.model, **body)
 
                 yield complete
-        else:
-            headers = {name: value for name, value in header.items() if value}
-            async with httpx2.AsyncClient(timeout=self.timeout) as session:
-
-                async def post(body: dict[str, Any]) -> dict[str, Any]:
-                    url = root + ROUTES[route]
-                    response = await session.post(url, json=body, headers=headers)
-                    hf_raise_for_status(response)
-                    return response.json()
-
-                yield post

@@ -101,7 +101,14 @@ def _ending(choice: dict[str, Any]) -> str:
 
 
 def writing(
-    ask: Ask, *, max_new_tokens: int, temperature: float, seed: int, max_pixels: int, continues: bool
+    ask: Ask,
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+    max_pixels: int,
+    continues: bool,
+    structured: bool,
 ) -> Exchange:
     """One text. What it begins with is the assistant's last message, marked as one to go on with."""
     content: list[dict[str, Any]] = [
@@ -111,6 +118,9 @@ def writing(
     body: dict[str, Any] = {"messages": messages, "max_tokens": max_new_tokens, "temperature": temperature}
     if temperature > 0:
         body["seed"] = seed
+    if ask.schema is not None and structured:
+        told = {"name": "reply", "schema": ask.schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": told}
     if ask.begun:
         if not continues:
             raise ValueError("judge: a reply's beginning was given; set continues where the server goes on with it")

@@ -37,11 +37,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Ask:
-    """One text to write: what is asked, the images shown before it, and how the reply begins (not repeated in it)."""
+    """One text to write: what is asked, the images shown before it, and how the reply begins (not repeated in it).
+
+    schema: the JSON that the reply is to be, for a server that can be held to one. Elsewhere the text alone asks for
+    it: who reads the reply checks it all the same.
+    """
 
     text: str
     images: tuple[Image.Image, ...] = ()
     begun: str = ""
+    schema: dict[str, Any] | None = None
 
 
 def as_library(request: Request, max_pixels: int) -> dict[str, Any]:

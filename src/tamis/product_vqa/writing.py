@@ -166,4 +166,14 @@ def _answer(item: dict[str, Any]) -> str | None:
 def _ask(product: Product, wording: str, **told: Any) -> Ask:
     name = "product_vqa/repair" if "faults" in told else "product_vqa/write_questions"
     text = render(name, wording=wording, title=product.title, bullets=list(product.bullets), **told)
-    return Ask(text, () if product.image is None else (product.image,))
+    images = () if product.image is None else (product.image,)
+    return Ask(text, images, schema=_schema(sorted(set(told["difficulties"]))))
+
+
+def _schema(difficulties: list[int]) -> dict[str, Any]:
+    """An object around the list: servers that hold a reply to a schema take no list by itself."""
+    kinds = {"question": {"type": "string"}, "answer": {"type": "string"}}
+    kinds |= {"difficulty": {"type": "integer", "enum": difficulties}}
+    item = {"type": "object", "properties": kinds, "required": list(kinds), "additionalProperties": False}
+    listed = {"questions": {"type": "array", "items": item}}
+    return {"type": "object", "properties": listed, "required": list(listed), "additionalProperties": False}
