@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from judging import assert_alike, stirred
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, pipeline
 from transformers.decision import DecisionConfig
 
 from tamis import models
+from tamis.config import ConfigError
+from tamis.journal import settings
 from tamis.judge import LocalJudge, Request
 from tamis.judge.asking import as_library, reordered
 from tamis.tiny import questions, world
@@ -128,3 +132,30 @@ def test_the_packaged_vlm_answers_as_the_pipeline_does_and_is_mostly_right() -> 
         assert_alike([found], [wanted])
     right = [found[name]["choice"] == own[name] for found, own in zip(answers, keys, strict=True) for name in own]
     assert sum(right) / len(right) > 0.9  # of 48; the card says 0.94 for any question about one thing
+
+
+def test_a_judge_wears_a_lora_of_its_own(folders, tmp_path: Path, of_text) -> None:
+    """As PEFT's own model answers; what the folder holds is in the key, where it lies is not."""
+    from peft import LoraConfig, get_peft_model
+
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(folders["llm"]), LoraConfig(target_modules=["q_proj", "v_proj"], r=4)
+    )
+    stirred(adapted)
+    adapted.save_pretrained(tmp_path / "lora")
+    shutil.copytree(tmp_path / "lora", tmp_path / "again")
+    merged = tmp_path / "merged"
+    shutil.copytree(folders["llm"], merged)
+    base = AutoModelForCausalLM.from_pretrained(folders["llm"])
+    PeftModel.from_pretrained(base, tmp_path / "lora").merge_and_unload().save_pretrained(merged)
+    plain = LocalJudge(model=str(folders["llm"]), order_seed=None)
+    worn = LocalJudge(model=str(folders["llm"]), order_seed=None, adapter=str(tmp_path / "lora"))
+    without, told = plain.decide(of_text), worn.decide(of_text)
+    assert_alike(told, LocalJudge(model=str(merged), order_seed=None).decide(of_text), within=1e-3)
+    with pytest.raises(AssertionError):
+        assert_alike(told, without, within=1e-2)
+    assert_alike(plain.decide(of_text), without)  # it is taken off again
+    again = LocalJudge(model=str(folders["llm"]), order_seed=None, adapter=str(tmp_path / "again"))
+    assert settings(again) == settings(worn) != settings(plain)
+    with pytest.raises(ConfigError, match="adapter 'none': no adapter_config.json, no adapter_model.safetensors"):
+        LocalJudge(model="m", adapter=str(tmp_path / "none"))

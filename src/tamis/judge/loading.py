@@ -57,8 +57,11 @@ class Loaded:
         return left | {"mm_encoder_outputs": {"image": outputs}}
 
 
-def load(repo: str, revision: str, *, quantization: str | None, attn_implementation: str) -> Loaded:
-    """The model of a repo at a commit, or of a folder: safetensors only, no code of the repo's own."""
+def load(
+    repo: str, revision: str, *, quantization: str | None, attn_implementation: str, adapter: str | None = None
+) -> Loaded:
+    """The model of a repo at a commit, or of a folder: safetensors only, no code of the repo's own. adapter: the folder
+    of a LoRA that it wears."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(repo, revision=revision)
@@ -72,6 +75,8 @@ def load(repo: str, revision: str, *, quantization: str | None, attn_implementat
     decision = _decision_config(model, repo, revision)
     if decision.adapter:
         model.load_adapter(repo, adapter_kwargs={"subfolder": decision.adapter, "revision": revision})
+    if adapter is not None:
+        model.load_adapter(adapter, adapter_name="worn")
     return assemble(model, _processor(repo, revision), decision)
 
 

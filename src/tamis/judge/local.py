@@ -10,6 +10,7 @@ from tamis import models
 from tamis.config import COST_ONLY
 from tamis.judge.asking import MAX_PIXELS, Ask, Request
 from tamis.sources import pin
+from tamis.training.adapter import weights_hash
 
 if TYPE_CHECKING:
     from tamis.judge.loading import Loaded
@@ -31,13 +32,20 @@ class LocalJudge:
     attn_implementation: Annotated[str, "sdpa, flash_attention_2, eager"] = "sdpa"
     max_pixels: Annotated[int, "larger images are scaled down to this"] = MAX_PIXELS
     order_seed: Annotated[int | None, "draws the order of a choice's options; null: as they are given"] = 0
+    adapter: Annotated[str | None, "folder of a LoRA that it wears, as PEFT saves them; null: none"] = field(
+        default=None, metadata=COST_ONLY
+    )
     max_tokens: Annotated[int, "tokens a forward pass may hold, remembered ones included: the memory it takes"] = field(
         default=65536, metadata=COST_ONLY
+    )
+    worn: Annotated[str, "what the adapter holds: its folder trained anew is another key"] = field(
+        init=False, repr=False
     )
 
     def __post_init__(self) -> None:
         if self.quantization not in (None, *QUANTIZATIONS):
             raise ValueError(f"quantization: {self.quantization!r}; expected one of {', '.join(QUANTIZATIONS)} or null")
+        object.__setattr__(self, "worn", weights_hash(self.adapter))
 
     @property
     def models(self) -> tuple[tuple[str, str | None], ...]:
@@ -87,5 +95,6 @@ class LocalJudge:
 
         revision = pin(self.model, "model", self.revision).revision
         options = {"quantization": self.quantization, "attn_implementation": self.attn_implementation}
-        key = ("judge", self.model, revision, *options.values())
+        options |= {"adapter": self.adapter}
+        key = ("judge", self.model, revision, self.worn, *options.values())
         return models.hold(key, lambda: load(self.model, revision, **options))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import models
 from tamis.config import COST_ONLY
 from tamis.sources import pin
+from tamis.training.adapter import weights_hash
 from tamis.vqa.asked import picture_of, pixels_for, question_of
 
 if TYPE_CHECKING:
     from datasets import Features
-
-ADAPTER = ("adapter_config.json", "adapter_model.safetensors")  # its scale stands in the config
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class BlipVqa:
         for name, least in (("question_tokens", 3), ("answer_tokens", 1)):  # [CLS], a word, [SEP]
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: {getattr(self, name)} is not accepted; expected {least} or more")
-        object.__setattr__(self, "worn", {name: _hash(folder) for name, folder in self.adapters.items()})
+        object.__setattr__(self, "worn", {name: weights_hash(folder) for name, folder in self.adapters.items()})
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -95,13 +92,3 @@ class BlipVqa:
         folders = [folder for folder in self.adapters.values() if folder]
         key = ("blip", self.model, revision, self.quantization, tuple(sorted(self.worn.items())), tuple(folders))
         return models.hold(key, lambda: BlipAnswers(self.model, revision, folders, quantization=self.quantization))
-
-
-def _hash(folder: str) -> str:
-    if not folder:
-        return ""
-    digest = hashlib.sha256()
-    for name in ADAPTER:
-        with (Path(folder) / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tamis.sources import Source
 
 RECORD = "training.json"  # written last: a folder without it is not finished
+PEFT = ("adapter_config.json", "adapter_model.safetensors")  # the scale stands in the config
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,16 @@ def record(adapter: Adapter, key: str, files: list[str], known: dict[str, Any]) 
             **known,
         },
     )
+
+
+def weights_hash(folder: str | None) -> str:
+    """What tells an adapter in PEFT's format from the one that lay in its folder before; of no folder, nothing."""
+    if not folder:
+        return ""
+    if missing := [name for name in PEFT if not (Path(folder) / name).is_file()]:
+        raise ConfigError(f"adapter {Path(folder).name!r}: no {', no '.join(missing)} in that folder")
+    digest = hashlib.sha256()
+    for name in PEFT:
+        with (Path(folder) / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
