@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,13 @@ def training_dtype() -> torch.dtype:
     """float16 has too short a range for gradients; cards without bfloat16 train in float32."""
     found = models.dtype()
     return torch.float32 if found == torch.float16 else found
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Of the card; without one, of this process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def load(base_model: str, revision: str, *, in_8bit: bool = False) -> VqaModel:

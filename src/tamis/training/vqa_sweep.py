@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +16,7 @@ from tamis.training.adapter import Adapter, record, unfinish
 from tamis.training.checkpoints import Stack, checkpoint_of
 from tamis.training.peft_files import save
 from tamis.training.vision_cache import VisionCache
-from tamis.training.vqa_model import VqaModel, load
+from tamis.training.vqa_model import VqaModel, load, peak_bytes
 from tamis.training.vqa_rows import Pictures, Rows, learnable, read
 from tamis.training.vqa_training import VqaTraining
 
@@ -173,7 +172,7 @@ def _written(training: VqaTraining, asked: Asked, cache: VisionCache) -> Adapter
             "trainable_parameters": sum(weight.numel() for weight in training.weights),
             "seconds": round(training.seconds, 3),
             "rows_per_hour": round(3600 * training.rows_seen / max(training.seconds, 1e-9)),
-            "peak_memory_gb": round(_peak_bytes(model.device) / 1e9, 3),
+            "peak_memory_gb": round(peak_bytes(model.device) / 1e9, 3),
         },
     )
     unfinish(adapter.path)
@@ -191,13 +190,6 @@ def _written(training: VqaTraining, asked: Asked, cache: VisionCache) -> Adapter
         },
     )
     return adapter
-
-
-def _peak_bytes(device: torch.device) -> int:
-    """Of the card; without one, of this process since it began."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _figures(
