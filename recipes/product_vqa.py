@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from datasets import concatenate_datasets
 
     from tamis import arms, dry_run, hub, models, scorers, scoring
-    from tamis.product_vqa import csv_files, eight_bit, gathering, measuring, sittings, splits, tuning
+    from tamis.product_vqa import chat, csv_files, eight_bit, gathering, measuring, sittings, splits, tuning
     from tamis.product_vqa.dry_run import estimate
     from tamis.product_vqa.release import ProductVqaRelease
     from tamis.run import Run
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     writers = scorers.build(config.writing())
     describers = scorers.build(config.scorers, image_column="image")
-    answerers = scorers.build(config.answering(["a word"]), image_column="image")
+    answerers = scorers.build(config.answering(["a word"], {}), image_column="image")
     metrics = scorers.build(config.metrics)
     seeds = config.by_seed()
     run = Run(config.output_dir, recipe="product_vqa", config=config, seed=config.seed, report_to=config.report_to)
@@ -141,11 +141,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if subsets_8bit:
         adapters |= train_vqa_loras(subsets_8bit, dataclasses.replace(config, load_in_8bit=True), run)
     subsets |= subsets_8bit
+    chatting = chat.train(config.chat_models, parts["train"], run, wording=config.wording)
+    adapters |= chatting
     paths = {name: adapter.path for name, adapter in adapters.items()}
     models.release()
 
     # Everybody answers; a metric is a column of the answers.
-    answerers = scorers.build(config.answering(sorted(set(parts["train"]["answer"][:]))), image_column="image")
+    answerers = scorers.build(
+        config.answering(sorted(set(parts["train"]["answer"][:])), chatting), image_column="image"
+    )
     sat = sittings.of_blip(seeds, paths, config.blip(), main_seed=config.seed)
     sat += sittings.of_others(answerers, config.seed)
     rows = parts | {f"{split} by row": some for split, some in by_row.items()}

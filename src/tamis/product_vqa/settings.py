@@ -10,6 +10,7 @@ from tamis.product_vqa.arm_forms import BASE
 
 if TYPE_CHECKING:
     from tamis.product_vqa.arm_forms import VqaArm
+    from tamis.training.adapter import Adapter
 
 SHARES = ("train", "validation", "test")
 
@@ -63,8 +64,8 @@ class ProductVqaSettings:
     not_run: Annotated[dict[str, str], "models that the report has and this run has not: name, and why"] = field(
         default_factory=dict
     )
-    chat_models: Annotated[list[dict[str, Any]], "chat models to tune too: '{name: ARM, base_model: ...}'"] = field(
-        default_factory=list
+    chat_models: Annotated[list[dict[str, Any]], "chat models, plain and tuned: '{name: ARM, base_model: ...}'"] = (
+        field(default_factory=list)
     )
     metrics: Annotated[list[dict[str, Any] | str], "scorers that hold an answer against the right one"] = field(
         default_factory=lambda: ["exact", "wups", "meteor"]
@@ -115,10 +116,14 @@ class ProductVqaSettings:
             return []
         return [{"scorer": "product_questions", "judge": self.writer, "wording": self.wording}]
 
-    def answering(self, vocabulary: list[str]) -> list[dict[str, Any]]:
-        """Scorers of the baselines; one that ranks a vocabulary is given that of the training rows."""
+    def answering(self, vocabulary: list[str], tuned: dict[str, Adapter]) -> list[dict[str, Any]]:
+        """Scorers of the baselines, one that ranks a vocabulary with that of the training rows; of the chat models, as
+        they are and tuned."""
+        from tamis.product_vqa import chat
+
         given = {"clip_vocabulary": {"vocabulary": vocabulary}}
-        return [given.get(one.get("scorer"), {}) | one for one in self.baselines]
+        others = [given.get(one.get("scorer"), {}) | one for one in self.baselines]
+        return others + chat.answering(self.chat_models, tuned, wording=self.wording)
 
     def blip(self) -> dict[str, Any]:
         """Settings of the scorer blip_vqa: the questions are put as in training."""
