@@ -87,6 +87,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from tamis.product_vqa.dry_run import estimate
     from tamis.product_vqa.release import ProductVqaRelease
     from tamis.run import Run
+    from tamis.scorers.blip_vqa import BlipVqa
     from tamis.scoring import attach_scores
     from tamis.sources import pin
     from tamis.training.vqa_lora import train_vqa_loras
@@ -102,7 +103,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # Whatever would end a run in its last act is said now, before hours are spent.
     scoring.refuse_unfit(gathering.features(), describers, ranked={"select_by": config.select_by}, used={})
     scoring.refuse_unfit(sittings.answer_features(), metrics, ranked={}, used={})
-    scoring.pin_models([*writers, *describers, *answerers, *metrics], run)
+    scoring.pin_models([*writers, *describers, BlipVqa(**config.blip()), *answerers, *metrics], run)
     if config.push_to_hub and not config.dry_run:  # may we write there?
         hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
         hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)

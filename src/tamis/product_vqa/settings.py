@@ -41,6 +41,7 @@ class ProductVqaSettings:
     image_size: Annotated[Literal["small", "original"], "which of its pictures"] = "small"
     locale: Annotated[str, "the English preferred, where a product has several"] = "en_US"
     writer: Annotated[dict[str, Any] | None, "judge that writes the questions: {backend: ..., model: ...}"] = None
+    writer_sees: Annotated[bool, "show it the picture; not for a model that reads text alone"] = True
     wording: Annotated[Literal["full", "short"], "of prompts; short: for models of a few million parameters"] = "full"
 
     split_by: Annotated[Literal["image", "own"], "image: no picture in two splits; own: as the dataset has them"] = (
@@ -86,6 +87,9 @@ class ProductVqaSettings:
             raise ConfigError("arms: .by-row is held against a split by image; set split_by: image")
         if self.split_by == "own" and set(self.read_splits) != set(SHARES):
             raise ConfigError(f"read_splits: {self.read_splits}: with split_by: own they are {', '.join(SHARES)}")
+        if not (0 < self.validation_share and 0 < self.test_share and self.validation_share + self.test_share < 1):
+            told = f"{self.validation_share:g} and {self.test_share:g}"
+            raise ConfigError(f"validation_share, test_share: {told} are not accepted; expected shares whose sum is < 1")
         names = [one.get("name") for one in [*self.baselines, *self.chat_models]]
         for name in names:
             if not isinstance(name, str) or not name or names.count(name) > 1 or name in self.arms:
@@ -114,7 +118,8 @@ class ProductVqaSettings:
         """The scorer that writes the questions of a catalogue, where it is one."""
         if self.writer is None:
             return []
-        return [{"scorer": "product_questions", "judge": self.writer, "wording": self.wording}]
+        shown = {"image_column": "image" if self.writer_sees else None}
+        return [{"scorer": "product_questions", "judge": self.writer, "wording": self.wording, **shown}]
 
     def answering(self, vocabulary: list[str], tuned: dict[str, Adapter]) -> list[dict[str, Any]]:
         """Scorers of the baselines, one that ranks a vocabulary with that of the training rows; of the chat models, as
