@@ -13,6 +13,8 @@ from small_diffusion import picture
 import tamis.tiny
 from tamis.training.lora_shapes import LoraShape
 from tamis.training.vqa_lora import VqaLora, Wanted
+from tamis.training.vqa_model import VqaModel
+from tamis.training.vqa_prompts import answer_ids, question_ids
 
 READER = Path(tamis.tiny.__file__).parent / "weights" / "blip-vqa"  # its tokenizer
 ASKED = ("what colour is the star?", "what is it?", "how many red stars are there?", "what pattern?", "where is it?")
@@ -85,3 +87,13 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def files(folder: Path) -> dict[str, bytes]:
     """But for the record, which holds how long it took."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "training.json"}
+
+
+def tokens(model: VqaModel, asked: list[str], answers: list[str]) -> tuple[list[list[int]], list[list[int]]]:
+    read = question_ids(model.tokenizer, asked, prefix="", longest=32)
+    written = answer_ids(model.tokenizer, answers, start=model.start, longest=16)
+    return [ids for ids, _ in read], [ids for ids, _ in written]
+
+
+def pixels(seeds: list[int]) -> torch.Tensor:
+    return torch.stack([torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in seeds])

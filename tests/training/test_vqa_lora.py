@@ -9,57 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from small_blip import ASKED, files, of_cells, questions, row, settings, wanted, weights
+from small_blip import ASKED, files, of_cells, pixels, questions, row, settings, tokens, wanted, weights
 from small_diffusion import SAME, apart, equal, picture
 
 from tamis.config import ConfigError
 from tamis.training import vision_cache, vqa_sweep
 from tamis.training.lora_shapes import REPORTED
 from tamis.training.vqa_model import VqaModel, load
-from tamis.training.vqa_prompts import answer_ids, question_ids
 from tamis.training.vqa_training import VqaTraining
 
 Train = Callable[..., dict[str, Any]]
-
-
-def tokens(model: VqaModel, asked: list[str], answers: list[str]) -> tuple[list[list[int]], list[list[int]]]:
-    read = question_ids(model.tokenizer, asked, prefix="", longest=32)
-    written = answer_ids(model.tokenizer, answers, start=model.start, longest=16)
-    return [ids for ids, _ in read], [ids for ids, _ in written]
-
-
-def pixels(seeds: list[int]) -> torch.Tensor:
-    return torch.stack([torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
-
-
-def test_a_batchs_losses_are_those_of_its_rows_alone(blip: Path) -> None:
-    """And those are what the library's own forward says of a row without padding."""
-    model, seen = load(str(blip), ""), pixels([1, 2, 3])
-    asked, written = tokens(model, [ASKED[2], ASKED[1], ASKED[4]], ["red", "striped ring star", "two red"])
-    assert len({len(ids) for ids in asked}) > 1 < len({len(ids) for ids in written})
-    with torch.no_grad():
-        together = model.losses(model.features(seen), asked, written)
-        for place in range(3):
-            ids, answer = torch.tensor([asked[place]]), torch.tensor([written[place]])
-            alone = model.blip(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                pixel_values=seen[place : place + 1],
-                decoder_input_ids=answer,
-                labels=answer,
-            )
-            assert together[place].item() == pytest.approx(alone.loss.item(), rel=1e-5)
-
-
-def test_an_answer_begins_as_generation_does(blip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load(str(blip), "")
-    began: list[Any] = []
-    monkeypatch.setattr(model.blip.text_decoder, "generate", lambda input_ids, **told: began.append((input_ids, told)))
-    (asked,), (written,) = tokens(model, ["what is it?"], ["red"])
-    model.blip.generate(input_ids=torch.tensor([asked]), pixel_values=pixels([1]))
-    (ids, told), *_ = began
-    assert ids.tolist() == [written[:1]]
-    assert told["eos_token_id"] == written[-1]
 
 
 @pytest.mark.parametrize("shape", REPORTED)

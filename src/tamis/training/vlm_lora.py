@@ -131,7 +131,8 @@ def _refuse_unfit(name: str, rows: Dataset) -> None:
 
 def _keys(subsets: dict[str, Dataset], config: VlmLora, run: Run, base: list[str]) -> dict[str, str]:
     """Everything that decides an adapter. Whatever of it changes, what was trained before is not taken for it."""
-    from tamis.training.vlm_training import Order, training_dtype
+    from tamis.training.diffusion_models import training_dtype
+    from tamis.training.vlm_training import Order
 
     shared = {
         "settings": config.in_key(),

@@ -18,8 +18,9 @@ from tamis.config import ConfigError
 from tamis.images import Unscorable, decode_image, fitted
 from tamis.run import versions
 from tamis.training.adapter import Adapter, record, unfinish
+from tamis.training.diffusion_models import training_dtype
 from tamis.training.peft_files import save
-from tamis.training.vqa_model import peak_bytes, training_dtype
+from tamis.training.vqa_model import peak_bytes
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -176,7 +176,8 @@ def train_vqa_loras(
 def _keys(wanted: dict[str, Wanted], columns: Columns, config: VqaLora, base: Source) -> dict[str, str]:
     """Everything that decides an adapter. Whatever of it changes, what was trained before is not taken for it."""
     from tamis.training import peft_files, vqa_rows
-    from tamis.training.vqa_model import VqaModel, training_dtype
+    from tamis.training.diffusion_models import training_dtype
+    from tamis.training.vqa_model import VqaModel
     from tamis.training.vqa_training import VqaTraining
 
     shared = {

@@ -12,6 +12,7 @@ import torch
 from tamis import models
 from tamis.config import ConfigError
 from tamis.training.cross_masks import mind_masks
+from tamis.training.diffusion_models import training_dtype
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -92,12 +93,6 @@ class VqaModel:
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
-
-
-def training_dtype() -> torch.dtype:
-    """float16 has too short a range for gradients; cards without bfloat16 train in float32."""
-    found = models.dtype()
-    return torch.float32 if found == torch.float16 else found
 
 
 def peak_bytes(device: torch.device) -> int:
