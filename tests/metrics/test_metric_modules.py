@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import answering
+import answer_pairs
 import evaluate
 import pytest
 from huggingface_hub import HfApi, SpaceCard
@@ -60,7 +60,7 @@ def test_what_modules_share_is_the_same_in_all():
     assert len(seen) == 3
 
 
-@answering.needs_wordnet
+@answer_pairs.needs_wordnet
 def test_all_load_without_this_package(tmp_path):
     command = [sys.executable, "-c", ALONE, str(FOLDERS[0].parent), *NAMES]
     child = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
@@ -74,9 +74,13 @@ def test_all_load_without_this_package(tmp_path):
 def test_models_are_settings_of_compute(tmp_path):
     texts = {"predictions": ["red sofa", "cat"], "references": ["crimson sofa", "cat"]}
     models = {
-        "bert_score": {"model": str(answering.save_bert(tmp_path / "bert")), "layer": 2, "baseline": [0.1, 0.2, 0.3]},
-        "bart_score": {"model": str(answering.save_bart(tmp_path / "bart"))},
-        "sbert_cosine": {"model": str(answering.save_sentence_transformer(tmp_path / "sbert"))},
+        "bert_score": {
+            "model": str(answer_pairs.save_bert(tmp_path / "bert")),
+            "layer": 2,
+            "baseline": [0.1, 0.2, 0.3],
+        },
+        "bart_score": {"model": str(answer_pairs.save_bart(tmp_path / "bart"))},
+        "sbert_cosine": {"model": str(answer_pairs.save_sentence_transformer(tmp_path / "sbert"))},
     }
     for name, settings in models.items():
         told = evaluate.load(str(FOLDERS[0].parent / name)).compute(**texts, **settings)

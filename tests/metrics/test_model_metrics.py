@@ -6,7 +6,7 @@ import math
 import shutil
 from pathlib import Path
 
-import answering
+import answer_pairs
 import numpy as np
 import pytest
 import torch
@@ -15,7 +15,7 @@ from tamis.metrics.bart_score import bart_score as bart
 from tamis.metrics.bert_score import bert_score as bert
 from tamis.metrics.sbert_cosine import sbert_cosine as sbert
 
-PREDICTIONS, REFERENCES = answering.pairs(500, seed=5)
+PREDICTIONS, REFERENCES = answer_pairs.pairs(500, seed=5)
 pytestmark = pytest.mark.usefixtures("one_thread")
 BASELINE = "LAYER,P,R,F\n0,0.1,0.1,0.1\n1,0.11,0.12,0.13\n2,0.21,0.22,0.23\n3,0.31,0.32,0.33\n"
 
@@ -24,11 +24,11 @@ BASELINE = "LAYER,P,R,F\n0,0.1,0.1,0.1\n1,0.11,0.12,0.13\n2,0.21,0.22,0.23\n3,0.
 def models(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
     return {
-        "bert": answering.save_bert(root / "bert"),
-        "roberta": answering.save_roberta(root / "roberta", add_prefix_space=True),
-        "roberta without the space": answering.save_roberta(root / "roberta_no", add_prefix_space=False),
-        "bart": answering.save_bart(root / "bart"),
-        "sbert": answering.save_sentence_transformer(root / "sbert"),
+        "bert": answer_pairs.save_bert(root / "bert"),
+        "roberta": answer_pairs.save_roberta(root / "roberta", add_prefix_space=True),
+        "roberta without the space": answer_pairs.save_roberta(root / "roberta_no", add_prefix_space=False),
+        "bart": answer_pairs.save_bart(root / "bart"),
+        "sbert": answer_pairs.save_sentence_transformer(root / "sbert"),
     }
 
 

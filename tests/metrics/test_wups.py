@@ -10,7 +10,7 @@ import shutil
 import time
 from pathlib import Path
 
-import answering
+import answer_pairs
 import nltk
 import pytest
 
@@ -19,7 +19,7 @@ from tamis.metrics.meteor.meteor import ceiling, meteor
 from tamis.metrics.wups import wups as wups_module
 from tamis.metrics.wups.wups import report_wups, set_wups, similarity, wordnet, wups
 
-pytestmark = answering.needs_wordnet
+pytestmark = answer_pairs.needs_wordnet
 
 
 @functools.cache
@@ -54,7 +54,7 @@ def of_the_report(prediction, reference, threshold):
 
 def test_every_similarity_equals_nltks_for_all_parts_of_speech():
     reader, draw = wordnet(), random.Random(0)
-    words = draw.sample(sorted(reader.all_lemma_names()), 300) + answering.COMMON
+    words = draw.sample(sorted(reader.all_lemma_names()), 300) + answer_pairs.COMMON
     meanings = [meaning for word in words for meaning in reader.synsets(word)]
     assert {meaning.pos() for meaning in meanings} == set("nvasr")
     for _ in range(600):
@@ -67,7 +67,7 @@ def test_every_similarity_equals_nltks_for_all_parts_of_speech():
 
 
 def test_500_pairs_equal_the_definition_computed_by_nltk():
-    predictions, references = answering.pairs(500)
+    predictions, references = answer_pairs.pairs(500)
     rows = wups(predictions, references)
     for place, pair in enumerate(zip(predictions, references, strict=True)):
         assert rows["wups_0.9"][place] == pytest.approx(published(*pair, 0.9), abs=1e-9), pair
@@ -79,7 +79,7 @@ def test_500_pairs_equal_the_definition_computed_by_nltk():
 
 
 def test_strict_is_never_above_lenient_nor_exact_match_above_strict():
-    predictions, references = answering.pairs(500, seed=1)
+    predictions, references = answer_pairs.pairs(500, seed=1)
     rows = wups(predictions, references)
     for place, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
         strict, weighted, lenient = (rows[f"wups_{kind}"][place] for kind in ("0.9", "weighted", "0.0"))
@@ -148,7 +148,7 @@ def test_meteor_equals_nltks_on_500_pairs_and_in_its_own_example():
     from nltk.tokenize import TreebankWordTokenizer
     from nltk.translate.meteor_score import meteor_score
 
-    predictions, references = answering.pairs(500, seed=3)
+    predictions, references = answer_pairs.pairs(500, seed=3)
     words = TreebankWordTokenizer().tokenize
     expected = [
         meteor_score([words(reference)], words(prediction), wordnet=wordnet())
@@ -162,7 +162,7 @@ def test_meteor_equals_nltks_on_500_pairs_and_in_its_own_example():
 
 
 def test_meteor_of_one_word_is_half_at_best():
-    predictions, references = answering.pairs(500, seed=4)
+    predictions, references = answer_pairs.pairs(500, seed=4)
     single = [
         pair for pair in zip(predictions, references, strict=True) if len(pair[1].split()) == 1 and pair[1].isalpha()
     ]
@@ -170,7 +170,7 @@ def test_meteor_of_one_word_is_half_at_best():
     assert max(rows) == 0.5 == ceiling(1) and len(single) > 200
     assert meteor(["sofa"], ["couch"]) == [0.5]  # a synonym counts as much
     for words in (1, 2, 3, 5):
-        text = " ".join(answering.COMMON[:words])
+        text = " ".join(answer_pairs.COMMON[:words])
         assert meteor([text], [text]) == [pytest.approx(ceiling(words))]
     assert meteor(["", "dog"], ["red", "red"]) == [0.0, 0.0]
     assert meteor_module.wordnet().get_version() == "3.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-import answering
+import answer_pairs
 import numpy as np
 import pytest
 
@@ -14,10 +14,10 @@ from tamis.metrics import stats
 from tamis.metrics.average_mark.average_mark import average_mark, difficulty_weights
 from tamis.scoring import attach_scores
 
-PREDICTIONS, REFERENCES = answering.pairs(40, seed=7)
+PREDICTIONS, REFERENCES = answer_pairs.pairs(40, seed=7)
 WITH_WORDNET = ("wups", "meteor")
 NAMES = ["exact", "bertscore", "bartscore", "sbert"] + [
-    pytest.param(name, marks=answering.needs_wordnet) for name in WITH_WORDNET
+    pytest.param(name, marks=answer_pairs.needs_wordnet) for name in WITH_WORDNET
 ]
 COLUMNS = {
     "exact": ["exact_match"],
@@ -39,9 +39,9 @@ def settings(tmp_path_factory):
         "exact": {},
         "wups": {},
         "meteor": {},
-        "bertscore": {"model": str(answering.save_bert(root / "bert")), "layer": 2, "baseline": [0.1, 0.2, 0.3]},
-        "bartscore": {"model": str(answering.save_bart(root / "bart"))},
-        "sbert": {"model": str(answering.save_sentence_transformer(root / "sbert"))},
+        "bertscore": {"model": str(answer_pairs.save_bert(root / "bert")), "layer": 2, "baseline": [0.1, 0.2, 0.3]},
+        "bartscore": {"model": str(answer_pairs.save_bart(root / "bart"))},
+        "sbert": {"model": str(answer_pairs.save_sentence_transformer(root / "sbert"))},
     }
 
 
