@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["tamis[quantised]==0.1.0"]
+# dependencies = ["tamis[quantised,sentence,wordnet]==0.1.0"]
 #
 # [tool.hf-jobs]
 # flavor = "l4x1"

@@ -172,7 +172,7 @@ cells = [{{"bytes": None, "path": str(folder / "set" / f"{{index}}.png")}} for i
 dataset = Dataset.from_dict({{"image": cells}}, features=Features({{"image": Image(decode=False)}}))
 before = anonymous_bytes()
 with peak_anonymous() as peak:
-    info = write_config(folder / "out", "scores", {"train": dataset})
+    info = write_config(folder / "out", "scores", {{"train": dataset}})
 print(peak[0] - before, info["dataset_size"])
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)

@@ -5,21 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from datasets import load_dataset
 from huggingface_hub import HfApi, ModelCard
-from PIL import Image
 from transformers import BitsAndBytesConfig
 from whole_runs import ROOT, code_of, killed_at_each, on_two_ranks, other_files
 
 from tamis.config import plain_errors
-from tamis.scorers.blip_vqa import BlipVqa
-from tamis.sources import pin
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 # Every stage of the embedded world's settings, each as short as it can be: what is learnt is the study's to show.
@@ -96,8 +91,8 @@ def test_everyone_answers_every_test_question_once(
         assert row["wups_0.9"] <= row["wups_0.0"] + 1e-6 and row["meteor_score"] <= 0.5
         if row["split"] == "test":
             assert (row["question"], row["answer"]) == (test[row["row_id"]]["question"], test[row["row_id"]]["answer"])
-    told = {arm: seeds for arm, seeds in (((arm), seed) for split, arm, seed in by if split == "test")}
-    assert set(told) == {arm for arm in ARMS if not arm.endswith("by-row")} | {"clip", "vlm", "vlm.tuned"}
+    told = {arm for split, arm, _ in by if split == "test"}
+    assert told == {arm for arm in ARMS if not arm.endswith("by-row")} | {"clip", "vlm", "vlm.tuned"}
     assert {seed for split, arm, seed in by if split == "test" and arm == SHAPE} == {0, 5}
     for (split, _, _), ids in by.items():
         if split == "test":
@@ -130,7 +125,9 @@ def test_the_adapter_loads_by_the_code_on_the_card_and_answers_as_it_did(
     exec(code, names)
     for row_id, row in list(rows.items())[:8]:
         inputs = names["processor"](images=row["image"], text=row["question"], return_tensors="pt")
-        told = names["processor"].decode(names["model"].generate(**inputs, max_new_tokens=5)[0], skip_special_tokens=True)
+        told = names["processor"].decode(
+            names["model"].generate(**inputs, max_new_tokens=5)[0], skip_special_tokens=True
+        )
         assert told.strip() == said[row_id]
     first = capsys.readouterr().out.strip().splitlines()[-1].strip()
     assert first == said[next(iter(rows))]
@@ -229,7 +226,9 @@ def test_the_questions_are_written_of_a_catalogue(main: Any, tmp_path: Path, cap
     results = main([*LEAN, *settings, "--output_dir", str(tmp_path / "out")])
     said = capsys.readouterr().out
     assert results["asked"]["all"]["questions"] >= 60 and "questions about 1" in said
-    rows = load_dataset("parquet", data_files=str(next((tmp_path / "out").rglob("data/questions/test*.parquet"))))["train"]
+    rows = load_dataset("parquet", data_files=str(next((tmp_path / "out").rglob("data/questions/test*.parquet"))))[
+        "train"
+    ]
     assert all(len(answer.split()) == 1 for answer in rows["answer"][:]) and all(rows["bullets"][:])
     card = next((tmp_path / "out" / "hub" / "datasets").glob("*/*/README.md")).read_text()
     assert "tiny/llm" in card

@@ -11,6 +11,7 @@ import torch
 from datasets import Image, concatenate_datasets, load_dataset
 
 from tamis import models
+from tamis.config import ConfigError
 from tamis.images import decode_image
 from tamis.journal import settings
 from tamis.scorers.blip_vqa import BlipVqa
@@ -245,5 +246,5 @@ def test_bad_settings_are_refused(wrong, said):
 
 
 def test_an_adapter_that_is_not_there_is_refused_before_anything_loads(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ConfigError, match="adapter 'nowhere': no adapter_config.json"):
         BlipVqa(adapters={"tuned": str(tmp_path / "nowhere")})

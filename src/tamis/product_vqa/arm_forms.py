@@ -44,9 +44,9 @@ class VqaArm:
 def parse(name: str) -> VqaArm:
     if name == BASE:
         return VqaArm(name, None)
-    shape, _, mark = name.partition(".")
+    shape, marked, mark = name.partition(".")
     found = _MARKS.fullmatch(mark)
-    if mark and found is None:
+    if marked and found is None:
         raise ConfigError(
             f"arms: {name!r} is not accepted; behind a shape stands .{BY_ROW}, .top-50pct, .bottom-50pct, "
             f".random-50pct, .{ON_8BIT}, .{AS_8BIT} or nothing"

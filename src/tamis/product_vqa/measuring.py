@@ -30,7 +30,10 @@ def best_shape(validation: Dataset, arms: Sequence[VqaArm]) -> tuple[str, dict[s
     Of equals the first listed. The test rows have no say.
     """
     names, right = np.asarray(validation["arm"][:]), column_values(validation, CHOSEN_BY)
-    found = {arm.name: float(np.nanmean(right[names == arm.name])) for arm in arms if arm.plain}
+    told = {arm.name: right[names == arm.name] for arm in arms if arm.plain}
+    found = {arm: float(np.nanmean(some)) for arm, some in told.items() if not np.isnan(some).all()}
+    if not found:
+        raise ValueError("no answer to a validation question has a score: no shape can be chosen")
     return max(found, key=found.__getitem__), found
 
 

@@ -83,13 +83,13 @@ class ProductVqaSettings:
             raise ConfigError(f"arms: {self.arms}: base is not among them; what a LoRA buys is told against it")
         if not any(_named(metric) == "exact" for metric in self.metrics):
             raise ConfigError("metrics: exact is not among them; shapes are chosen, and marks counted, by it")
-        if self.wants("by-row") and self.split_by == "own":
-            raise ConfigError("arms: .by-row is held against a split by image; set split_by: image")
         if self.split_by == "own" and set(self.read_splits) != set(SHARES):
             raise ConfigError(f"read_splits: {self.read_splits}: with split_by: own they are {', '.join(SHARES)}")
-        if not (0 < self.validation_share and 0 < self.test_share and self.validation_share + self.test_share < 1):
+        if min(self.validation_share, self.test_share) <= 0 or self.validation_share + self.test_share >= 1:
             told = f"{self.validation_share:g} and {self.test_share:g}"
-            raise ConfigError(f"validation_share, test_share: {told} are not accepted; expected shares whose sum is < 1")
+            raise ConfigError(
+                f"validation_share, test_share: {told} are not accepted; expected shares whose sum is < 1"
+            )
         names = [one.get("name") for one in [*self.baselines, *self.chat_models]]
         for name in names:
             if not isinstance(name, str) or not name or names.count(name) > 1 or name in self.arms:

@@ -84,8 +84,8 @@ def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
     told, code = results["leak"], cards.code
     text = (
         f"Split by row, {told['row']['images']['share']:.1%} of the test pictures stand in the training split too, and "
-        f"with them {told['row']['rows']['share']:.1%} of the test questions; split by picture, "
-        f"{told['image']['images']['share']:.1%}."
+        f"with them {told['row']['rows']['share']:.1%} of the test questions; in the split of the other "
+        f"arms, {told['image']['images']['share']:.1%}."
     )
     arm = f"{best}.{BY_ROW}"
     found = {(one["a"], one["b"]): one for one in results["comparisons"] if one["metric"] == CHOSEN_BY}
@@ -94,7 +94,7 @@ def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
     if gain and own:
         text += (
             f" The LoRA split by row gains {_difference(gain)} over the model as it is on its own test questions, the "
-            f"one split by picture {_difference(own)} on its own, in {code(CHOSEN_BY)}."
+            f"other one {_difference(own)} on its own, in {code(CHOSEN_BY)}."
         )
     if same:
         text += (
