@@ -12,14 +12,15 @@ def by_level(arms: dict[str, dict[str, Any]], metric: str, shown: Sequence[str],
     """One line an arm: its mean at each difficulty, with intervals."""
     from matplotlib import pyplot
 
-    figure, axes = figure_of(pyplot, 1, 1, (6.4, 3.6))
+    figure, axes = figure_of(pyplot, 1, 1, (8.4, 3.6))
     axis = axes.flat[0]
     colours = [SHADES["none"], SHADES["top"], OTHER, SHADES["random"], SHADES["bottom"], "#7b5aa6", "#333333"]
     for place, (arm, colour) in enumerate(zip(shown, colours, strict=False)):
         told = [arms[arm].get(f"{metric}@level={level}") for level in levels]
         at = [(x, one) for x, one in enumerate(told) if one is not None and one["value"] is not None]
         shift = 0.08 * (place - (len(shown) - 1) / 2)
-        axis.plot([x + shift for x, _ in at], [one["value"] for _, one in at], "o-", color=colour, label=arm)
+        axis.plot([x + shift for x, _ in at], [one["value"] for _, one in at], color=colour, linewidth=0.6, alpha=0.5)
+        axis.plot([x + shift for x, _ in at], [one["value"] for _, one in at], "o", color=colour, label=arm)
         for x, one in at:
             if one["low"] is not None:
                 axis.plot([x + shift] * 2, [one["low"], one["high"]], color=colour, linewidth=1.5)
@@ -27,15 +28,18 @@ def by_level(arms: dict[str, dict[str, Any]], metric: str, shown: Sequence[str],
     axis.set_xlabel("difficulty")
     axis.set_ylabel(metric)
     axis.set_ylim(-0.03, 1.03)
-    axis.legend(fontsize=8, frameon=False)
+    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return png_of(pyplot, figure, axes, 1)
 
 
-def differences(comparisons: Sequence[dict[str, Any]], metric: str, against: Sequence[str]) -> bytes:
+def differences(
+    comparisons: Sequence[dict[str, Any]], metric: str, arms: Sequence[str], against: Sequence[str]
+) -> bytes:
     """One line an arm: its paired difference to the model as it is, with its interval."""
     from matplotlib import pyplot
 
-    told = [one for one in comparisons if one["metric"] == metric and one["b"] in against and one["low"] is not None]
+    told = [one for one in comparisons if one["metric"] == metric and one["a"] in arms and one["b"] in against]
+    told = [one for one in told if one["low"] is not None]
     figure, axes = figure_of(pyplot, 1, 1, (6.4, 0.9 + 0.32 * max(1, len(told))))
     axis = axes.flat[0]
     for line, one in enumerate(reversed(told)):

@@ -62,12 +62,15 @@ class ProductVqaRelease:
 
     def pictures(self) -> dict[str, bytes]:
         told, levels = self.results, telling.levels_of(self.results)
-        shown = [arm for arm in (BASE, self.best, *told["arms"]) if arm in told["arms"] and not arm.endswith(BY_ROW)]
+        usual = [arm for arm in told["arms"] if not arm.endswith(BY_ROW)]
+        others = [arm for arm in usual if arm not in (one.name for one in self.arms)]  # of other models
+        shown = [BASE, self.best, *others, *(arm for arm in usual if arm.startswith(f"{self.best}."))]
+        tuned = [arm.name for arm in self.arms if arm.shape is not None]
         return {
-            "pictures/levels.png": pictures.by_level(
-                told["arms"], CHOSEN_BY, list(dict.fromkeys(shown))[:MOST_LINES], levels
+            "pictures/levels.png": pictures.by_level(told["arms"], CHOSEN_BY, shown[:MOST_LINES], levels),
+            "pictures/gains.png": pictures.differences(
+                told["comparisons"], CHOSEN_BY, tuned, (BASE, f"{BASE}.{BY_ROW}")
             ),
-            "pictures/gains.png": pictures.differences(told["comparisons"], CHOSEN_BY, (BASE, f"{BASE}.{BY_ROW}")),
             "pictures/answers.png": self._hits_and_misses(),
             "pictures/questions.png": sheets.samples(self.splits["train"], count=SHOWN, seed=self.seed),
         }
