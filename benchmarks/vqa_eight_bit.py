@@ -5,8 +5,8 @@
 A model of the shape of Salesforce/blip-vqa-base with random weights (vqa_answering.py), as the scorer blip_vqa loads it
 with `quantization: 8bit`: bitsandbytes' Linear8bitLt for every linear layer but the output layer, whose weight is that
 of the embeddings. The peer is the same model in float32, asked the same questions on the same pictures in the same
-batches. Bytes are those of weights and buffers. Logits are the decoder's for the first word of each answer. Random
-weights are nearly undecided between words: the share of equal answers is low where a trained model's need not be.
+batches. Bytes are those of weights and buffers. Logits are the decoder's for the first word of each answer. What
+random weights answer hardly depends on the question: how many of their answers differ stands beside.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ def main() -> None:
                 "high": round(max(ratios), 2),
             },
             "share_of_equal_answers": float(np.mean([a == b for a, b in zip(*told.values(), strict=True)])),
+            "different_answers": len(set(told["float32"])),
             "cosine_of_logits": {"mean": round(cosines.mean().item(), 5), "low": round(cosines.min().item(), 5)},
         },
     )

@@ -96,11 +96,10 @@ def test_answers_of_trained_weights_equal_a_call_for_each(run, hub):
     assert sum(seen) >= 7  # of eight
 
 
-@pytest.mark.parametrize("batch_size", [3, 15])
-def test_the_order_of_questions_makes_no_difference(run, folder, dataset, wanted, batch_size):
+def test_the_order_of_questions_makes_no_difference(run, folder, dataset, wanted):
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
     rows = dataset.select(order).flatten_indices()
-    told = attach_scores(rows, BlipVqa(model=folder), run=run, batch_size=batch_size)["blip_vqa_answer"]
+    told = attach_scores(rows, BlipVqa(model=folder), run=run, batch_size=4)["blip_vqa_answer"]
     assert told == [wanted[at] for at in order]
 
 

@@ -110,20 +110,16 @@ def test_a_question_cannot_show_a_picture_or_end_the_prompt(run, scorer, dataset
     assert set(scored["generated_vqa_error"]) == {None}
 
 
-def test_odd_images_get_an_answer_or_a_reason(run, scorer, dataset_of, odd_images):
-    contents, reasons = zip(*odd_images.values(), strict=True)
-    rows = answering.rows(dataset_of, list(contents), ["what dog"])
-    scored = attach_scores(rows, scorer, run=run, batch_size=4)
-    assert scored["generated_vqa_error"] == list(reasons)
-    assert [answer is None for answer in scored["generated_vqa_answer"]] == [reason is not None for reason in reasons]
-
-
 @pytest.mark.filterwarnings("ignore:questions longer than")
-def test_odd_questions_get_an_answer_or_a_reason(run, scorer, dataset_of, encoded, scenes, odd_texts):
-    texts, reasons = zip(*odd_texts.values(), strict=True)
-    rows = answering.rows(dataset_of, [encoded(scenes[0])], texts)
+def test_odd_images_and_questions_get_an_answer_or_a_reason(run, scorer, dataset_of, odd_images, odd_texts):
+    contents, reasons = zip(*odd_images.values(), strict=True)
+    texts, whys = zip(*odd_texts.values(), strict=True)
+    plain = [odd_images["plain"][0]] * len(texts)
+    rows = dataset_of([*contents, *plain], question=["what dog"] * len(contents) + [*texts])
     scored = attach_scores(rows, scorer, run=run, batch_size=4)
-    assert scored["generated_vqa_error"] == [reason and reason.replace("text", "question") for reason in reasons]
+    wanted = [*reasons, *(why and why.replace("text", "question") for why in whys)]
+    assert scored["generated_vqa_error"] == wanted
+    assert [answer is None for answer in scored["generated_vqa_answer"]] == [bool(reason) for reason in wanted]
 
 
 def test_what_stands_behind_a_long_question_is_kept(run, folders, dataset_of, encoded, scenes):
