@@ -72,7 +72,7 @@ class ProductVqa(ProductVqaSettings, SeedSettings, VqaLora, RunConfig):
         from tamis.product_vqa import arm_forms
 
         self.refuse_unfit_seeds()
-        arm_forms.refuse_unfit(self.by_seed()[self.seed], self.select_by)
+        arm_forms.refuse_unfit(self.by_seed(), self.select_by)
         self.refuse_unnamed("hub_model_id", "hub_dataset_id")
         for name in ("batch_size", "eval_batch_size"):
             self.refuse_below(name, 1)
@@ -111,6 +111,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for line in gathered.said():
         run.say(line)
     if config.dry_run:
+        known = sorted(set(gathered.questions["answer"][:]))
+        answerers = scorers.build(config.answering(known, {}), image_column="image")
         figures = estimate(gathered, describers, answerers, config, run=run)
         dry_run.show(run, figures)
         run.close()
@@ -138,9 +140,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     subsets_8bit = tuning.wanted(seeds, **tuned, main_seed=config.seed, on_8bit=True)
 
     # ---- 4. Train ----------------------------------------------------------------------------------------------------
-    adapters = train_vqa_loras(subsets, config, run)
+    adapters = train_vqa_loras(subsets, config, run, image_id_column=None)
     if subsets_8bit:
-        adapters |= train_vqa_loras(subsets_8bit, dataclasses.replace(config, load_in_8bit=True), run)
+        in_8bit = dataclasses.replace(config, load_in_8bit=True)
+        adapters |= train_vqa_loras(subsets_8bit, in_8bit, run, image_id_column=None)
     subsets |= subsets_8bit
     chatting = chat.train(config.chat_models, parts["train"], run, wording=config.wording)
     adapters |= chatting
@@ -148,9 +151,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     models.release()
 
     # Everybody answers; a metric is a column of the answers.
-    answerers = scorers.build(
-        config.answering(sorted(set(parts["train"]["answer"][:])), chatting), image_column="image"
-    )
+    known = sorted(set(parts["train"]["answer"][:]))
+    answerers = scorers.build(config.answering(known, chatting), image_column="image")
     sat = sittings.of_blip(seeds, paths, config.blip(), main_seed=config.seed)
     sat += sittings.of_others(answerers, config.seed)
     rows = parts | {f"{split} by row": some for split, some in by_row.items()}
@@ -158,7 +160,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for sitting in sat:
         told = attach_scores(rows[sitting.split], sitting.scorer, run=run, batch_size=config.eval_batch_size)
         answered.append(sitting.answers(told))
-    eight = eight_bit.measure(parts["test"], config.blip(), run=run) if config.wants("8bit") else None
+    eight = eight_bit.measure(parts["test"], config.blip(), run=run) if config.in_8bit else None
     models.release()
     answers = concatenate_datasets(answered)
     for metric in metrics:
@@ -181,6 +183,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             model_id=config.hub_model_id or hub.unpushed_id(name, "vqa-lora"),
             sources=gathered.sources,
             base=pin(config.base_model, "model", config.base_revision),
+            chats={arm: chat.base_of(adapter) for arm, adapter in chatting.items()},
             splits=parts,
             answers=answers,
             arms=seeds[config.seed],

@@ -259,7 +259,9 @@ def test_adapters_load_with_from_pretrained_and_carry_their_metrics(
         "top-15": {"quiz_accuracy": Estimate(0.6, 0.5, 0.7, 40)},
         "none": {"quiz_accuracy": Estimate(None, None, None, 0, 40)},
     }
-    index = cards.model_index("adapter", "text-generation", "me/quiz", metrics, revision="0" * 40, seeds=3)
+    index = cards.model_index(
+        "adapter", "text-generation", "me/quiz", metrics, revision="0" * 40, seeds=dict.fromkeys(metrics, 3)
+    )
     card = cards.Card(template, {"license": "mit", "model-index": index}, {"title": "me/adapter"})
     saved = {"dax/top-15": tmp_path / "saved"}
     publishing.publish_adapter(run, "me/adapter", saved, card, {}, push=True, private=False)

@@ -195,11 +195,17 @@ def _no_single_one(stated: set[str]) -> bool:
 
 
 def model_index(
-    name: str, task: str, dataset: str, arms: dict[str, dict[str, Estimate]], *, revision: str | None, seeds: int
+    name: str,
+    task: str,
+    dataset: str,
+    arms: dict[str, dict[str, Estimate]],
+    *,
+    revision: str | None,
+    seeds: dict[str, int],
 ) -> list[dict[str, Any]]:
     """`model-index` of a model card: every arm's metrics, each with n, interval and seeds beside its value.
 
-    revision: the dataset's commit; None where it has none yet, since both are published together.
+    revision: the dataset's commit; None where it has none yet, since both are published together. seeds: of each arm.
     """
     from huggingface_hub.repocard_data import EvalResult, eval_results_to_model_index
 
@@ -218,7 +224,7 @@ def model_index(
                 "nulls": estimate.nulls,
                 "low": estimate.low if estimate.low is None else round(estimate.low, 6),
                 "high": estimate.high if estimate.high is None else round(estimate.high, 6),
-                "seeds": seeds,
+                "seeds": seeds[arm],
             },
         )
         for arm, metrics in arms.items()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tamis import cards
+from tamis.arm_names import pooled
 from tamis.curation import PRIVATE_SETTINGS, SIZES, explained, without_paths
 from tamis.metrics.stats import Estimate
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def adapter_header(
     model_id: str,
     dataset_id: str,
-    base: str,
+    base: str | list[str],
     licence: str,
     results: dict[str, Any],
     metrics: Sequence[str],
@@ -31,7 +32,9 @@ def adapter_header(
         arm: {name: Estimate(**value) for name, value in told.items() if name in metrics}
         for arm, told in results["arms"].items()
     }
-    seeds = 1 + len(results["config"]["other_seeds"])
+    config = results["config"]
+    repeated = {pooled(name) for name in config["other_seeds_arms"]}
+    seeds = {arm: 1 + len(config["other_seeds"]) * (arm in repeated) for arm in arms}
     return {
         "license": licence,
         "library_name": library,
@@ -110,6 +113,15 @@ def loading_vqa(base: str, model_id: str, folder: str, question: str, answer_tok
         f'inputs = processor(images=image, text={_literal(question)}, return_tensors="pt")\n'
         f"answer = model.generate(**inputs, max_new_tokens={answer_tokens})\n"
         "print(processor.decode(answer[0], skip_special_tokens=True))"
+    )
+
+
+def loading_chat(base: str, model_id: str, folder: str) -> str:
+    """The lines that load one of the published LoRAs of a chat model."""
+    return (
+        "from transformers import AutoModelForImageTextToText\n\n"
+        f"model = AutoModelForImageTextToText.from_pretrained({_literal(base)})\n"
+        f'model.load_adapter("{model_id}", adapter_kwargs={{"subfolder": "{folder}"}})'
     )
 
 

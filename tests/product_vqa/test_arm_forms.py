@@ -55,3 +55,19 @@ def test_every_seed_has_its_own_folder_and_8_bits_are_apart() -> None:
         f"{SHAPE}.seed-7": 7,
     }
     assert list(tuning.wanted(seeds, **given, on_8bit=True)) == [f"{SHAPE}.on-8bit"]
+
+
+@pytest.mark.parametrize(
+    ("main", "other", "said"),
+    [
+        (["base"], [], "give at least one plain shape"),
+        (["base", SHAPE, "r8-query.8bit"], [], "arms: r8-query.8bit: needs r8-query among them"),
+        (["base", SHAPE, f"{SHAPE}.8bit"], [f"{SHAPE}.8bit"], f"other_seeds_arms: {SHAPE}.8bit: needs {SHAPE}"),
+        (["base", SHAPE], ["base"], "other_seeds_arms: base: has no seed"),
+        (["base", SHAPE, f"{SHAPE}.top-50pct"], [], "needs select_by"),
+    ],
+)
+def test_arms_that_cannot_be_are_refused(main: list[str], other: list[str], said: str) -> None:
+    seeds = {0: [arm_forms.parse(name) for name in main], 1: [arm_forms.parse(name) for name in other]}
+    with pytest.raises(ConfigError, match=said):
+        arm_forms.refuse_unfit(seeds, None)

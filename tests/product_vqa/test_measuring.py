@@ -63,6 +63,17 @@ def test_arms_split_by_row_meet_their_own_base_and_the_best_where_they_share_que
     assert ("r8-query.by-row", "base") not in told
 
 
+def test_what_8_bits_change_is_told_of_the_same_lora_whatever_is_best() -> None:
+    right = {("base", 0): [False] * 10, ("r8-query", 0): [True] * 10, ("r8-query", 1): [False] * 10}
+    right |= {("r8-query.8bit", 0): [True] * 5 + [False] * 5, ("r8-value", 0): [True] * 10, ("vlm", 0): [False] * 10}
+    right |= {("vlm.tuned", 0): [True] * 10}
+    found = measuring.measure(answered(right), ["exact_match"], best="r8-value", seed=0)
+    told = {(one["a"], one["b"]): one for one in found["comparisons"] if one["metric"] == "exact_match"}
+    changed = told["r8-query.8bit", "r8-query"]
+    assert changed["difference"] == pytest.approx(-0.5) and changed["n"] == 10  # seed 1 has none in 8 bits
+    assert told["vlm.tuned", "vlm"]["difference"] == 1 and ("vlm.tuned", "base") not in told
+
+
 def test_the_best_shape_is_that_of_the_validation_rows_of_all_seeds() -> None:
     arms = [arm_forms.parse(name) for name in ("base", "r8-query", "r8-value", "r8-value.top-50pct")]
     right = {("base", 0): [True] * 10, ("r8-query", 0): [True] * 10, ("r8-query", 1): [False] * 10}

@@ -43,7 +43,9 @@ def asked(text: str, rows: int = 30) -> Dataset:
     return Dataset.from_list(made, features=Features(features))
 
 
-def release_of(text: str, tmp: Path, arms: tuple[str, ...] = ("base", SHAPE, f"{SHAPE}.by-row"), **changed: Any):
+def release_of(
+    text: str, tmp: Path, arms: tuple[str, ...] = ("base", SHAPE, f"{SHAPE}.by-row"), chats: Any = None, **changed: Any
+):
     """As the recipe makes one, of answers that are the hostile text where they are wrong."""
     questions = asked(text)
     names = ["train"] * 10 + ["validation"] * 10 + ["test"] * 10
@@ -77,6 +79,7 @@ def release_of(text: str, tmp: Path, arms: tuple[str, ...] = ("base", SHAPE, f"{
     metrics |= {"rows_per_hour": 10.0, "peak_memory_gb": 0.5}
     results = {"config": config | changed, "versions": {"tamis": "0"}, "sources": [], "nulls": {}, "nulls_answers": {}}
     results |= measured | {"chosen": chosen, "best": best, "eight_bit": None, "not_run": {text or "x": text}}
+    results |= {"stages": [{"name": "train", "device": "cpu"}]}
     results |= {"leak": {"image": share, "row": share}, "refused": {text or "x": 1}, "silent": {}}
     results |= {"asked": measuring.by_level(questions, ["seen"], seed=0), "training": dict.fromkeys(subsets, metrics)}
     return ProductVqaRelease(
@@ -84,6 +87,7 @@ def release_of(text: str, tmp: Path, arms: tuple[str, ...] = ("base", SHAPE, f"{
         model_id="me/lora",
         sources=[SOURCE],
         base=BASE,
+        chats=chats or {},
         splits=parts,
         answers=answers,
         arms=listed,
@@ -141,6 +145,28 @@ def test_the_card_tells_gain_leak_and_differences(tmp_path: Path) -> None:
     assert "- base_model: `a/blip` here, `other/blip` in the paper" in text
     assert "- split_by: `image` here, `row` in the paper" in text
     assert "On the questions that are in both test splits" in text and "In 8 bits" not in text
-    assert "none of whose pictures stands in another split" in text
-    own = release_of("what is it?", tmp_path / "own", split_by="own").adapter_card().render()
-    assert "split as the source has it" in own and "none of whose pictures" not in own
+    assert "none of whose pictures was trained on" in text and "`wups_report_0.9`" not in text
+    leaking = release_of("what is it?", tmp_path / "own", split_by="own")
+    leaking.results["leak"]["image"] = {"rows": {"share": 0.2, "n": 10}, "images": {"share": 0.5, "n": 2}}
+    own = leaking.adapter_card().render()
+    assert "split as the source has it" in own and "No picture stands in two splits" not in own
+
+
+def test_loras_of_chat_models_are_told_apart_with_their_base_and_its_licence(tmp_path: Path) -> None:
+    research = Source("b/chat", "model", "3" * 40, "other-research")
+    release = release_of("what is it?", tmp_path, chats={"b.tuned": research})
+    card = release.adapter_card()
+    assert card.metadata["base_model"] == ["a/blip", "b/chat"] and card.metadata["license"] == "other"
+    text = card.render()
+    assert "LoRAs of `a/blip` and 1 of `b/chat`" in text and '"subfolder": "b.tuned"' in text
+    assert re.search(r"\| `b.tuned` \| 10 \| b/chat tuned", text)
+
+
+def test_seeds_are_told_of_each_arm(tmp_path: Path) -> None:
+    release = release_of("what is it?", tmp_path, other_seeds=[1, 2], other_seeds_arms=[SHAPE])
+    told = {one["args"]["arm"]: one["args"]["seeds"] for one in _metrics(release.adapter_card().metadata)}
+    assert told == {"base": 1, SHAPE: 3, f"{SHAPE}.by-row": 1, "base.by-row": 1}
+
+
+def _metrics(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    return [metric for one in metadata["model-index"][0]["results"] for metric in one["metrics"]]

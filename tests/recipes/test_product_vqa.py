@@ -234,11 +234,33 @@ def test_the_questions_are_written_of_a_catalogue(main: Any, tmp_path: Path, cap
     assert "tiny/llm" in card
 
 
+def test_a_dry_run_of_a_catalogue_writes_of_a_few_products_alone(main: Any, tmp_path: Path, capsys: Any) -> None:
+    settings = ["--dataset", "null", "--listings", "tiny/products", "--writer", "{model: tiny/llm}", "--limit", "40"]
+    figures = main([*LEAN, *settings, "--no_writer_sees", "--dry_run", "--output_dir", str(tmp_path / "dry")])
+    told = figures["dry_run"]
+    assert told["writing"].startswith("40 calls, and up to two more") and told["questions"].startswith("about ")
+    assert "questions about 4 pictures" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "dry").iterdir()] == [".lock"]
+
+
+def test_the_questions_are_read_of_csv_files(small: tuple, main: Any, tmp_path: Path) -> None:
+    """As the report's: a folder of them, and one of pictures."""
+    folder, _, _ = small
+    read = ["--dataset", str(folder / "csv"), "--images_folder", str(folder / "csv" / "images"), "--limit", "90"]
+    results = main([*LEAN, *read, "--dataset_config", "null", "--output_dir", str(tmp_path / "out")])
+    assert results["asked"]["all"]["questions"] == 90
+    source = next(one for one in results["sources"] if one["repo_id"] == "csv")
+    assert source["local"] and len(source["revision"]) == 40
+    card = next((tmp_path / "out" / "hub" / "datasets").glob("*/*/README.md")).read_text()
+    assert "license: unknown" in card and str(folder) not in card
+
+
 def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsys: Any) -> None:
     pushing = [one for one in LEAN if one != "--no_push_to_hub"]
     figures = main([*pushing, "--hub_dataset_id", "me/dry-vqa", "--dry_run", "--output_dir", str(tmp_path / "dry")])
     told = figures["dry_run"]
     assert told["questions"] == "90" and told["training"].startswith("1 adapters, 3 steps")
+    assert told["answering"].startswith("78 answers")  # of base and one LoRA 2 x 28 or 9, in 8 bits 22 of the test
     assert "downloads" in capsys.readouterr().out
     assert not HfApi().repo_exists("me/dry-vqa", repo_type="dataset")
     assert [path.name for path in (tmp_path / "dry").iterdir()] == [".lock"]  # and nothing that a run would use
@@ -262,6 +284,8 @@ def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsy
         (["--baselines", "{scorer: clip_vocabulary, name: base, model: tiny/clip}"], "name: 'base' is not accepted"),
         (["--baselines", "{scorer: clip_vocab, name: clip}"], "clip_vocab"),
         (["--chat_models", "{name: vlm}"], "chat_models: vlm: base_model is missing"),
+        (["--chat_models", "{name: ../vlm, base_model: tiny/vlm}"], "name: '../vlm' is not accepted"),
+        (["--other_seeds", "4", "--other_seeds_arms", "base"], "other_seeds_arms: base: has no seed"),
         (["--chat_models", "{name: vlm, base_model: tiny/vlm, rank: 4}"], "unknown key 'rank'"),
         (["--split_by", "own", "--read_splits", "train"], "with split_by: own they are"),
         (["--test_share", "0.9", "--validation_share", "0.2"], "expected shares whose sum is < 1"),

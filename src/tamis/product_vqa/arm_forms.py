@@ -15,6 +15,7 @@ from tamis.config import ConfigError
 from tamis.training.lora_shapes import LoraShape
 
 BASE, BY_ROW, ON_8BIT, AS_8BIT = "base", "by-row", "on-8bit", "8bit"
+TUNED = "tuned"  # behind the name of a chat model
 _MARKS = re.compile(rf"{BY_ROW}|{ON_8BIT}|{AS_8BIT}|(?P<way>top|bottom|random)-(?P<share>[1-9]\d?)pct")
 
 
@@ -59,15 +60,21 @@ def parse(name: str) -> VqaArm:
     return VqaArm(name, known, mark or None, found["way"] if mark else None, share)
 
 
-def refuse_unfit(arms: list[VqaArm], select_by: str | None) -> None:
-    names = [arm.name for arm in arms]
-    if not any(arm.plain for arm in arms):
-        raise ConfigError(f"arms: {', '.join(names)}: none for the claim to be about; give at least one plain shape")
-    for arm in arms:
-        if arm.way in ("top", "bottom") and select_by is None:
-            raise ConfigError(f"arms: {arm.name}: needs select_by, the column that ranks the training rows")
-        if arm.mark == AS_8BIT and arm.adapter not in names:
-            raise ConfigError(f"arms: {arm.name}: needs {arm.adapter} among arms, whose LoRA it wears")
+def refuse_unfit(by_seed: dict[int, list[VqaArm]], select_by: str | None) -> None:
+    """The main seed first, as everywhere."""
+    main, *others = by_seed.values()
+    if not any(arm.plain for arm in main):
+        told = ", ".join(arm.name for arm in main)
+        raise ConfigError(f"arms: {told}: none for the claim to be about; give at least one plain shape")
+    for setting, arms in (("arms", main), *(("other_seeds_arms", some) for some in others)):
+        names = [arm.name for arm in arms]
+        for arm in arms:
+            if arm.way in ("top", "bottom") and select_by is None:
+                raise ConfigError(f"{setting}: {arm.name}: needs select_by, the column that ranks the training rows")
+            if arm.mark == AS_8BIT and arm.adapter not in names:
+                raise ConfigError(f"{setting}: {arm.name}: needs {arm.adapter} among them, whose LoRA it wears")
+            if arm.shape is None and setting != "arms":
+                raise ConfigError(f"{setting}: {arm.name}: has no seed; it answers once")
 
 
 def folder(name: str, seed: int, main_seed: int) -> str:

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis.config import ConfigError, from_values
+from tamis.product_vqa.arm_forms import TUNED
+from tamis.sources import pin
 from tamis.training.vlm_lora import VlmLora, train_vlm_loras
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.run import Run
+    from tamis.sources import Source
     from tamis.training.adapter import Adapter
 
-TUNED = "tuned"
 OWN = ("name",)  # of a chat model's settings; the others are VlmLora's
 
 
@@ -38,6 +40,10 @@ def train(chat_models: list[dict[str, Any]], rows: Dataset, run: Run, *, wording
         told = answers(rows, question_column="question", answer_column="answer", wording=wording)
         found |= train_vlm_loras({f"{name}.{TUNED}": told}, settings, run)
     return found
+
+
+def base_of(adapter: Adapter) -> Source:
+    return pin(adapter.base_model, "model", adapter.base_revision)
 
 
 def answering(chat_models: list[dict[str, Any]], adapters: dict[str, Adapter], *, wording: str) -> list[dict[str, Any]]:

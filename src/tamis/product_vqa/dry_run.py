@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tamis import models
 from tamis.dry_run import duration, elsewhere, peak_memory, size, size_of, timed
+from tamis.product_vqa.arm_forms import AS_8BIT, BY_ROW, ON_8BIT
+from tamis.product_vqa.gathering import TRIED
 from tamis.product_vqa.tuning import wanted
 from tamis.scorers.blip_vqa import BlipVqa
 from tamis.training.vqa_lora import train_vqa_loras
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from tamis.run import Run
     from tamis.scoring import Scorer
 
+MARKS = (BY_ROW, ON_8BIT, AS_8BIT)  # of arms that answer the test rows alone
 ROWS, STEPS = 40, 4  # questions that are answered, steps of training
 
 
@@ -26,11 +29,16 @@ def estimate(
     """Scores and answers a few questions, trains a few steps. config: the recipe's settings."""
     questions, seeds, shares = gathered.questions, config.by_seed(), config.shares()
     sample = questions.select(range(min(ROWS, len(questions)))).flatten_indices()
-    blip = BlipVqa(**config.blip())
-    lines, seconds = [("questions", f"{len(questions):,}")], 0.0
-    tested = round(shares["test"] * len(questions))
+    blip, total, lines, seconds = BlipVqa(**config.blip()), len(questions), [], 0.0
+    if gathered.products is not None:
+        total = round(len(questions) / min(TRIED, gathered.products) * gathered.products)
+        seconds = gathered.seconds_a_product * gathered.products
+        calls = f"{gathered.products:,} calls, and up to two more for each to mend"
+        lines.append(("writing", f"{calls}, {duration(seconds / run.ranks)}"))
+    lines.append(("questions", f"{total:,}" if gathered.products is None else f"about {total:,}"))
+    tested = round(shares["test"] * total)
     with elsewhere(run) as folder:
-        for scorer, rows in [*((one, len(questions)) for one in describers), *((one, tested) for one in answerers)]:
+        for scorer, rows in [*((one, total) for one in describers), *((one, tested) for one in answerers)]:
             timed(sample, scorer, run, folder / "cold", config.batch_size)  # loads the model
             spent = timed(sample, scorer, run, folder / "warm", config.batch_size) * rows / len(sample)
             seconds += spent
@@ -46,16 +54,18 @@ def estimate(
         del run.stages[before:]
         step = trained.train_metrics["seconds"] / trained.train_metrics["steps"]
     arms = [arm for some in seeds.values() for arm in some if arm.trained]
-    steps = sum(config.optimizer_steps(round(shares["train"] * len(questions) * (arm.share or 1))) for arm in arms)
-    held = round((shares["test"] + shares["validation"]) * len(questions))
-    sat = held + (tested if config.wants("by-row") else 0)
+    steps = sum(config.optimizer_steps(round(shares["train"] * total * (arm.share or 1))) for arm in arms)
+    held = round((shares["test"] + shares["validation"]) * total)
+    worn = {mark: sum(arm.mark == mark for some in seeds.values() for arm in some) for mark in MARKS}
+    sat = held * (1 + len(arms) - worn[BY_ROW] - worn[ON_8BIT]) + tested * (sum(worn.values()) + bool(worn[BY_ROW]))
     seconds += steps * step + sat * answering
     repos = {repo for scorer in (*describers, *answerers, blip) for repo in scorer.models}
-    stored = sample.with_format("arrow")[:].nbytes / len(sample) * len(questions)
+    stored = sample.with_format("arrow")[:].nbytes / len(sample) * total
     return [
         *lines,
         ("training", f"{len(arms)} adapters, {steps:,} steps, {duration(steps * step / run.ranks)}"),
-        ("answering", f"{sat:,} questions by each, {duration(sat * answering / run.ranks)} for the first"),
+        ("answering", f"{sat:,} answers, at most {duration(sat * answering / run.ranks)}: LoRAs share encodings"),
+        *([("chat models", f"{len(config.chat_models)} to tune, not timed")] if config.chat_models else []),
         ("time", f"{duration(seconds / run.ranks)} and the metrics, {run.ranks} process(es), {models.device().type}"),
         ("memory", peak_memory()),
         (

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis import models
+from tamis.dry_run import elsewhere
 from tamis.product_vqa import splits
 from tamis.product_vqa.csv_files import read_csv
 from tamis.product_vqa.listings import read_listings
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from tamis.scoring import Scorer
     from tamis.sources import Source
 
-    Found = tuple[Dataset, dict[str, int], list[Source]]
+TRIED = 4  # products of a dry run that questions are written of
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Gathered:
     questions: Dataset  # question_features(), and picture: one name for all ids and files of one picture
     refused: dict[str, int]  # rows, or products and questions of them, that were not used, by reason
     sources: list[Source]
+    products: int | None = None  # in a dry run: of so many, questions of a few alone were written,
+    seconds_a_product: float = 0.0  # each of which took so long
 
     def said(self) -> list[str]:
         told = f"{len(self.questions):,} questions about {len(set(self.questions['picture'][:])):,} pictures"
@@ -46,12 +52,16 @@ def features() -> Features:
 
 
 def gather(config: Any, writers: Sequence[Scorer], run: Run) -> Gathered:
-    """config: the recipe's settings. writers: the scorer that writes questions, of a catalogue."""
-    with run.stage("read") as stage:
-        table, refused, sources = _written(config, writers[0], run) if writers else _read(config, run)
-        stage["rows"] = len(table)
-    named = splits.same_picture(table["image_id"][:], pictures(table))
-    return Gathered(table.add_column("picture", named), refused, sources)
+    """config: the recipe's settings. writers: the scorer that writes questions, of a catalogue; in a dry run of a few
+    products, since a judge may cost."""
+    with ExitStack() as ending:
+        if writers and config.dry_run:
+            ending.enter_context(elsewhere(run))
+        with run.stage("read") as stage:
+            found = _written(config, writers[0], run) if writers else _read(config, run)
+            stage["rows"] = len(found.questions)
+        named = splits.same_picture(found.questions["image_id"][:], pictures(found.questions))
+        return replace(found, questions=found.questions.add_column("picture", named))
 
 
 def dealt(questions: Dataset, names: Sequence[str]) -> dict[str, Dataset]:
@@ -60,11 +70,12 @@ def dealt(questions: Dataset, names: Sequence[str]) -> dict[str, Dataset]:
     return {split: questions.select(some).flatten_indices() for split, some in rows.items()}
 
 
-def _read(config: ProductVqaSettings, run: Run) -> Found:
+def _read(config: ProductVqaSettings, run: Run) -> Gathered:
     if config.images_folder is not None:
         read = read_csv(config.dataset, config.images_folder, limit=config.limit)
-        run.cite(read.source, rows=len(read.table))
-        return read.table, read.refused, [read.source]
+        source = _of_files(Path(config.dataset))
+        run.cite(source, rows=len(read.table))
+        return Gathered(read.table, read.refused, [source])
     read = read_questions(
         config.dataset,
         run=run,
@@ -75,7 +86,17 @@ def _read(config: ProductVqaSettings, run: Run) -> Found:
         limit=config.limit,
         id_column=config.id_column,
     )
-    return read.table, read.refused, [read.source]
+    return Gathered(read.table, read.refused, [read.source])
+
+
+def _of_files(path: Path) -> Source:
+    """CSV files: their name, and a hash of what they hold."""
+    from tamis.sources import Source
+
+    digest = hashlib.sha256()
+    for file in sorted(path.glob("*.csv")) if path.is_dir() else [path]:
+        digest.update(file.read_bytes())
+    return Source(path.resolve().name, "dataset", digest.hexdigest()[:40], None, local=True)
 
 
 def _columns(config: ProductVqaSettings) -> Columns:
@@ -83,7 +104,7 @@ def _columns(config: ProductVqaSettings) -> Columns:
     return Columns(**{name: getattr(config, f"{name}_column") for name in names})
 
 
-def _written(config: ProductVqaSettings, writer: Scorer, run: Run) -> Found:
+def _written(config: ProductVqaSettings, writer: Scorer, run: Run) -> Gathered:
     listings, left_out = read_listings(
         config.listings,
         run,
@@ -92,15 +113,21 @@ def _written(config: ProductVqaSettings, writer: Scorer, run: Run) -> Found:
         image_size=config.image_size,
         limit=config.limit,
     )
+    products = len(listings)
+    if config.dry_run:
+        listings = listings.select(range(min(TRIED, products)))
+    started = time.perf_counter()
     listings = attach_scores(listings, writer, run=run, batch_size=config.batch_size)
+    seconds = (time.perf_counter() - started) / len(listings)
     models.release()
-    made = to_questions(listings, writer.name)
+    made = to_questions(listings, writer.name, readable=config.writer_sees)
     refused = Counter(left_out) + Counter(made.refused)
     for row in listings[f"{writer.name}_left_out"][:]:
         for one in row or ():
             refused[f"written: {one['reason']}"] += one["count"]
-    refused.update(f"no question: {why}" for why in listings[f"{writer.name}_error"][:] if why is not None)
-    return made.table, dict(refused.most_common()), _sources_of(config.listings, run)
+    refused.update(why.split(" (")[0] for why in listings[f"{writer.name}_error"][:] if why is not None)
+    told = Gathered(made.table, dict(refused.most_common()), _sources_of(config.listings, run))
+    return replace(told, products=products, seconds_a_product=seconds) if config.dry_run else told
 
 
 def _sources_of(path: str, run: Run) -> list[Source]:

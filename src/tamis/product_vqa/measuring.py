@@ -11,7 +11,7 @@ import numpy as np
 from tamis.columns import column_values
 from tamis.grading import Graded
 from tamis.metrics import stats
-from tamis.product_vqa.arm_forms import BASE, BY_ROW, VqaArm
+from tamis.product_vqa.arm_forms import AS_8BIT, BASE, BY_ROW, ON_8BIT, TUNED, VqaArm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CHOSEN_BY = "exact_match"
 MARK = "average_mark"
+IN_8BIT = (f".{AS_8BIT}", f".{ON_8BIT}")
 # A metric that is the weighted mean of a column: that column, and that of its weights.
 WEIGHTED = {MARK: (CHOSEN_BY, "mark_weight")}
 
@@ -51,6 +52,14 @@ def measure(test: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> d
     comparisons = [
         graded.compare(a, b, metric, clustered_by="picture") for a, b in _contests(list(arms), best) for metric in every
     ]
+    # What 8 bits change is told of each seed's LoRA: the seeds that both have.
+    by_seed = _graded(test, seed, key=("row_id", "seed"))
+    comparisons += [
+        by_seed.compare(arm, arm.rpartition(".")[0], metric, clustered_by="picture")
+        for arm in arms
+        if arm.endswith(IN_8BIT) and arm.rpartition(".")[0] in arms
+        for metric in every
+    ]
     levels = test["level"][:]
     for level in sorted(set(levels)):
         part = _graded(test.select([row for row, one in enumerate(levels) if one == level]), seed)
@@ -60,18 +69,19 @@ def measure(test: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> d
     return {"arms": arms, "comparisons": comparisons}
 
 
-def _graded(answers: Dataset, seed: int) -> Graded:
-    return Graded(answers, ["picture"], seed, key=["row_id"], weighted=WEIGHTED)
+def _graded(answers: Dataset, seed: int, key: Sequence[str] = ("row_id",)) -> Graded:
+    return Graded(answers, ["picture"], seed, key=key, weighted=WEIGHTED)
 
 
 def _contests(arms: list[str], best: str) -> list[tuple[str, str]]:
-    """The best against every other arm; each other one against the model as it is, on the same rows."""
+    """The best against every other arm; each other one against its own model as it is, on the same rows."""
     others = [arm for arm in arms if arm != best]
     found = [(best, other) for other in others]
     for arm in others:
-        base = f"{BASE}.{BY_ROW}" if arm.endswith(f".{BY_ROW}") else BASE
-        if base in arms and arm not in (BASE, base):
-            found.append((arm, base))
+        marks = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": arm.rpartition(".")[0]}
+        own = next((base for mark, base in marks.items() if arm.endswith(mark)), BASE)
+        if own in arms and arm not in (BASE, own):
+            found.append((arm, own))
     return found
 
 

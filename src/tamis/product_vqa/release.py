@@ -33,6 +33,7 @@ class ProductVqaRelease:
     model_id: str
     sources: list[Source]  # of pictures and questions
     base: Source
+    chats: dict[str, Source]  # base models of the chat models' LoRAs, by arm
     splits: dict[str, Dataset]  # of the questions, with their scores
     answers: Dataset
     arms: list[VqaArm]  # of the main seed
@@ -95,7 +96,7 @@ class ProductVqaRelease:
         metadata = lora_cards.adapter_header(
             self.model_id,
             self.dataset_id,
-            self.base.repo_id,
+            list(dict.fromkeys([self.base.repo_id, *self._chat_models])) if self.chats else self.base.repo_id,
             licence,
             self.results,
             self.columns_shown,
@@ -124,7 +125,7 @@ class ProductVqaRelease:
             ],
             tables={
                 "The questions": telling.asked(told, self.described, str),
-                "Arms": tuning.table(self.arms, self.subsets, str),
+                "Arms": self._which(str),
                 "Means on the test split": tables.means(told, self.columns_shown, str),
                 f"{CHOSEN_BY} by difficulty": telling.by_level(told, CHOSEN_BY, str),
                 f"{self.best} against the others": tables.comparisons(told, self.best, str, _whole),
@@ -151,14 +152,17 @@ class ProductVqaRelease:
         images = {split: len(set(part["picture"][:])) for split, part in self.splits.items()}
         ours = config | {"base_model": self.base.repo_id, "shapes": [arm.name for arm in self.arms if arm.plain]}
         ours |= {"writer": config["writer"]["model"] if config["writer"] else "none: questions were read"}
-        eight = telling.eight_bit(told, self.best, self.columns_shown, code)
+        eight = telling.eight_bit(told, self.columns_shown, code)
         return lora_cards.how_made(told, None) | {
             "repo_id": cards.Markdown(self.model_id),
             "dataset_id": cards.Markdown(self.dataset_id),
             "base": code(self.base.repo_id),
             "loading_8bit": cards.fenced(lora_cards.loading_8bit(self.base.repo_id), "python"),
             "best_name": self.best,
-            "adapters": len(self.paths),
+            "adapters": len(self.paths) - len(self.chats),
+            "chats": len(self.chats),
+            "chat_bases": cards.Markdown(", ".join(map(code, self._chat_models))),
+            "loading_chat": cards.fenced(self._loading_chat(), "python") if self.chats else None,
             "best": code(self.best),
             "chosen": cards.table(
                 ["shape", f"{CHOSEN_BY} on the validation split"],
@@ -170,13 +174,16 @@ class ProductVqaRelease:
                 ["split", "questions", "pictures"], [[split, rows[split], images[split]] for split in rows]
             ),
             "by_image": config["split_by"] == "image",
+            "on_gpu": any(stage["name"] == "train" and stage["device"] != "cpu" for stage in told["stages"]),
+            "leak_free": told["leak"]["image"]["images"]["share"] == 0,
+            "wups": any(metric.startswith("wups") for metric in self.metrics),
             "loading": cards.fenced(self.loading(), "python"),
             "loading_rows": cards.fenced(
                 f'from datasets import load_dataset\n\nquestions = load_dataset("{self.dataset_id}", "questions")\n'
                 f'answers = load_dataset("{self.dataset_id}", "answers", split="train")',
                 "python",
             ),
-            "which": cards.table(*tuning.table(self.arms, self.subsets, code)),
+            "which": cards.table(*self._which(code)),
             "arms": cards.table(*tables.means(told, self.columns_shown, code)),
             "levels": cards.table(*telling.by_level(told, CHOSEN_BY, code)),
             "other_levels": {
@@ -213,7 +220,21 @@ class ProductVqaRelease:
         }
 
     def _licence(self) -> tuple[str, str]:
-        return cards.derived_licence([self.base, *self.sources])
+        return cards.derived_licence([self.base, *self.chats.values(), *self.sources])
+
+    @property
+    def _chat_models(self) -> list[str]:
+        return list(dict.fromkeys(source.repo_id for source in self.chats.values()))
+
+    def _which(self, name: Any) -> tuple[list[str], list[list[Any]]]:
+        head, lines = tuning.table(self.arms, self.subsets, name)
+        train = len(self.splits["train"])
+        told = [[name(arm), train, f"{source.repo_id} tuned on the same rows"] for arm, source in self.chats.items()]
+        return head, lines + told
+
+    def _loading_chat(self) -> str:
+        arm, source = next(iter(self.chats.items()))
+        return lora_cards.loading_chat(source.repo_id, self.model_id, arm)
 
 
 def _whole(metric: str) -> bool:

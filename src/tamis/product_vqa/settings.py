@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
-from tamis.product_vqa.arm_forms import BASE
+from tamis.product_vqa.arm_forms import AS_8BIT, BASE, ON_8BIT
 
 if TYPE_CHECKING:
     from tamis.product_vqa.arm_forms import VqaArm
     from tamis.training.adapter import Adapter
 
 SHARES = ("train", "validation", "test")
+NAME = re.compile(r"\w[\w-]*", re.ASCII)
 
 
 @dataclass(kw_only=True)
@@ -92,11 +94,18 @@ class ProductVqaSettings:
             )
         names = [one.get("name") for one in [*self.baselines, *self.chat_models]]
         for name in names:
-            if not isinstance(name, str) or not name or names.count(name) > 1 or name in self.arms:
-                raise ConfigError(f"baselines, chat_models: name: {name!r} is not accepted; each needs one of its own")
+            if not isinstance(name, str) or not NAME.fullmatch(name) or names.count(name) > 1 or name in self.arms:
+                raise ConfigError(
+                    f"baselines, chat_models: name: {name!r} is not accepted; each needs one of its own, of letters, "
+                    "digits, _ and -"
+                )
 
     def wants(self, mark: str) -> bool:
         return any(name.endswith(f".{mark}") for name in self.arms)
+
+    @property
+    def in_8bit(self) -> bool:
+        return self.wants(AS_8BIT) or self.wants(ON_8BIT)
 
     def by_seed(self) -> dict[int, list[VqaArm]]:
         """The arms that each seed trains, the main seed first."""

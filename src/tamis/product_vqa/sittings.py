@@ -61,7 +61,7 @@ def of_blip(
 
     A sitting has one scorer: the model reads a picture once, for all questions on it and for all LoRAs.
     """
-    listed = [(arm, seed) for seed, arms in by_seed.items() for arm in arms if seed == main_seed or arm.trained]
+    listed = [(arm, seed) for seed, arms in by_seed.items() for arm in arms]
     usual = [one for one in listed if one[0].mark not in (BY_ROW, ON_8BIT, AS_8BIT)]
     by_row = [one for one in listed if one[0].mark == BY_ROW]
     eight = [one for one in listed if one[0].mark in (ON_8BIT, AS_8BIT)]

@@ -7,8 +7,8 @@ from typing import Any
 
 from tamis import cards
 from tamis.metrics.stats import Comparison, Estimate
-from tamis.product_vqa.arm_forms import BASE, BY_ROW, ON_8BIT
-from tamis.product_vqa.measuring import CHOSEN_BY
+from tamis.product_vqa.arm_forms import BASE, BY_ROW, TUNED
+from tamis.product_vqa.measuring import CHOSEN_BY, IN_8BIT
 
 Name = Callable[[str], str]
 Table = tuple[list[str], list[list[Any]]]
@@ -29,11 +29,12 @@ def by_level(results: dict[str, Any], metric: str, name: Name) -> Table:
 
 
 def over_base(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table:
-    """Every arm against the model as it is, on the same questions."""
+    """Every arm against its own model as it is, on the same questions."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in results["comparisons"]:
-        base = f"{BASE}.{BY_ROW}" if one["a"].endswith(f".{BY_ROW}") else BASE  # which answered the same questions
-        if one["b"] == base and one["metric"] in metrics:
+        bases = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": one["a"].rpartition(".")[0]}
+        own = next((base for mark, base in bases.items() if one["a"].endswith(mark)), BASE)
+        if one["b"] == own and one["metric"] in metrics:
             found.setdefault((one["a"], one["b"]), {})[one["metric"]] = _difference(one)
     lines = [[name(a), name(b), *(told.get(metric, "–") for metric in metrics)] for (a, b), told in found.items()]
     return ["arm", "minus", *map(name, metrics)], lines
@@ -87,14 +88,15 @@ def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
         f"with them {told['row']['rows']['share']:.1%} of the test questions; in the split of the other "
         f"arms, {told['image']['images']['share']:.1%}."
     )
-    arm = f"{best}.{BY_ROW}"
     found = {(one["a"], one["b"]): one for one in results["comparisons"] if one["metric"] == CHOSEN_BY}
-    same, gain = found.get((arm, best)) or _turned(found.get((best, arm))), found.get((arm, f"{BASE}.{BY_ROW}"))
+    arms = [one for one in results["arms"] if one.endswith(f".{BY_ROW}") and not one.startswith(f"{BASE}.")]
+    arm = next((one for one in arms if one == f"{best}.{BY_ROW}"), arms[0])
+    same, gain = _turned(found.get((best, arm))), found.get((arm, f"{BASE}.{BY_ROW}"))
     own = found.get((best, BASE))
     if gain and own:
         text += (
-            f" The LoRA split by row gains {_difference(gain)} over the model as it is on its own test questions, the "
-            f"other one {_difference(own)} on its own, in {code(CHOSEN_BY)}."
+            f" In {code(CHOSEN_BY)} {code(arm)} gains {_difference(gain)} over the model as it is on its own test "
+            f"questions, {code(best)} {_difference(own)} on its own."
         )
     if same:
         text += (
@@ -104,18 +106,14 @@ def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
     return cards.Markdown(text)
 
 
-def eight_bit(results: dict[str, Any], best: str, metrics: Sequence[str], name: Name) -> Table | None:
-    """The change of every metric when the tuned model's base is in 8 bits, and when it was tuned there."""
-    told = [one for one in results["comparisons"] if one["a"] == best and one["b"].endswith((".8bit", f".{ON_8BIT}"))]
-    if not told:
-        return None
-    arms = list(dict.fromkeys(one["b"] for one in told))
-    found = {(one["b"], one["metric"]): _turned(one) for one in told}
-    lines = [
-        [name(metric), *(_difference(found[arm, metric]) if (arm, metric) in found else "–" for arm in arms)]
-        for metric in metrics
-    ]
-    return ["metric", *(f"{arm} − {best}" for arm in arms)], lines
+def eight_bit(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table | None:
+    """The change of every metric where a LoRA is worn by the base in 8 bits, and where it was tuned there."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in results["comparisons"]:
+        if one["a"].endswith(IN_8BIT) and one["b"] == one["a"].rpartition(".")[0] and one["metric"] in metrics:
+            found.setdefault((one["a"], one["b"]), {})[one["metric"]] = _difference(one)
+    lines = [[name(a), name(b), *(told.get(metric, "–") for metric in metrics)] for (a, b), told in found.items()]
+    return (["arm", "minus", *map(name, metrics)], lines) if lines else None
 
 
 def _turned(one: dict[str, Any] | None) -> dict[str, Any] | None:
