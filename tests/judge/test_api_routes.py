@@ -242,6 +242,42 @@ def test_chat_answers_by_letters_or_their_probabilities(questions) -> None:
     assert judge.spent.tokens == 3 * 42 and server.bodies[0]["top_logprobs"] == 5
 
 
+@pytest.mark.parametrize("structured", (False, True))
+@pytest.mark.parametrize(
+    ("base", "path"),
+    (
+        ("", "/v1"),
+        ("/", "/v1"),
+        ("/v1", "/v1"),
+        ("/v1/", "/v1"),
+        ("/openai", "/openai/v1"),
+        ("/vllm", "/vllm/v1"),
+        ("/openai/v1", "/openai/v1"),
+        ("/v1beta/openai", "/v1beta/openai"),  # Gemini
+        ("/v1beta/openai/", "/v1beta/openai"),
+        ("/api/paas/v4", "/api/paas/v4"),
+        ("/v1/projects/p/endpoints/openapi", "/v1/projects/p/endpoints/openapi"),  # Vertex
+    ),
+)
+def test_an_address_with_a_version_in_it_is_taken_as_it_is(base: str, path: str, structured: bool) -> None:
+    """By the client's own request, and by the one that is sent beside it for a schema."""
+    schema = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+    with replaying(lambda number, body: completion('{"colour": "red"}')) as server:
+        judge = judge_of(server.url + base, "chat", structured=structured)
+        assert judge.write([Ask("What colour?", schema=schema)], max_new_tokens=8) == ['{"colour": "red"}']
+        assert judge.decide([Request("a", {"it": {"type": "noul", "instructions": "Is it?"}})])
+    assert server.paths == [f"{path}/chat/completions"] * 2
+    assert ["response_format" in body for body in server.bodies] == [structured, False]
+
+
+def test_decision_routes_stand_below_the_version_too() -> None:
+    with replaying(lambda number, body: system_one(body)) as server:
+        for base in ("", "/v1", "/v2"):
+            judge = judge_of(server.url + base, "systemone")
+            judge.decide([Request("a", {"it": {"type": "noul", "instructions": "Is it?"}})])
+    assert server.paths == ["/v1/systemone", "/v1/systemone", "/v2/systemone"]
+
+
 def test_texts_are_written_from_images_and_a_beginning(picture) -> None:
     asks = [Ask("What is it?", (picture(0), picture(1, 64, 32))), Ask("Go on.", begun="It is")]
     notes: Counter[str] = Counter()

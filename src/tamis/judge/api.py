@@ -16,7 +16,8 @@ from tamis.config import COST_ONLY
 from tamis.judge.api_calls import ApiError, Exchange, Ledger, Limits, Refusal, Send, exchange_all, finish, ledger_of
 from tamis.judge.asking import MAX_PIXELS, Ask, Request
 
-ROUTES = {"systemone": "/v1/systemone", "decisions": "/v1/decisions", "chat": "/v1/chat/completions"}
+ROUTES = {"systemone": "/systemone", "decisions": "/decisions", "chat": "/chat/completions"}
+VERSION = re.compile(r"/v\d\w*(/|$)")  # of a server's path: /v1, Gemini's /v1beta/openai
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ApiJudge:
     """
 
     model: Annotated[str, "model by the name the server knows it by"]
-    base_url: Annotated[str, "address of the server, with or without /v1"]
+    base_url: Annotated[str, "address of the server, with or without /v1; another version in it: taken as it is"]
     route: Annotated[str, "systemone, decisions or chat"] = "chat"
     api_key_env: Annotated[str, "environment variable that holds the key; unset: no key is sent"] = field(
         default="OPENAI_API_KEY", metadata=COST_ONLY
@@ -153,9 +154,9 @@ class ApiJudge:
     def _exchanged(self, exchanges: list[Exchange], gathered: Any, route: str | None = None) -> list[Any]:
         route = route or self.route
         key = self._key()
-        root = re.sub(r"(/v1)?/*$", "", self.base_url)
+        address = self._root() + ROUTES[route]
         limits = Limits(
-            where=f"{root}{ROUTES[route]} ({self.model})",
+            where=f"{address} ({self.model})",
             concurrency=self.concurrency,
             max_calls=self.max_calls,
             max_tokens=self.max_tokens,
@@ -163,7 +164,7 @@ class ApiJudge:
         )
 
         async def work() -> list[Any]:
-            async with self._client(root, route, key) as send:
+            async with self._client(address, route, key) as send:
                 return await exchange_all(exchanges, send, limits, self.spent)
 
         try:
@@ -172,6 +173,11 @@ class ApiJudge:
             error.results = gathered(error.results)
             raise
 
+    def _root(self) -> str:
+        """What the routes stand below: base_url, where its path has a version in it; else its /v1."""
+        root = self.base_url.rstrip("/")
+        return root if VERSION.search(urlsplit(root).path) else f"{root}/v1"
+
     def _key(self) -> str | None:
         key = os.environ.get(self.api_key_env, "").strip()
         if not (key.isascii() and key.isprintable()):  # the client would quote it when it refuses the header
@@ -179,7 +185,7 @@ class ApiJudge:
         return key or None
 
     @asynccontextmanager
-    async def _client(self, root: str, route: str, key: str | None) -> AsyncIterator[Send]:
+    async def _client(self, address: str, route: str, key: str | None) -> AsyncIterator[Send]:
         """Sends one body. Without a key of its own no header is sent: the Hub's token is for the Hub alone."""
         import httpx2
         from huggingface_hub import AsyncInferenceClient
@@ -190,14 +196,14 @@ class ApiJudge:
 
             async def post(body: dict[str, Any]) -> dict[str, Any]:
                 headers = {name: value for name, value in header.items() if value}
-                response = await session.post(root + ROUTES[route], json=body, headers=headers)
+                response = await session.post(address, json=body, headers=headers)
                 hf_raise_for_status(response)
                 return response.json()
 
             if route != "chat":
                 yield post
                 return
-            async with AsyncInferenceClient(base_url=f"{root}/v1", headers=header, timeout=self.timeout) as client:
+            async with AsyncInferenceClient(base_url=address, headers=header, timeout=self.timeout) as client:
 
                 async def complete(body: dict[str, Any]) -> dict[str, Any]:
                     if "response_format" in body:  # the client makes it what its own servers know, and others do not
