@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis import models
+from tamis.needs import refuse_without
 from tamis.sources import pin
 from tamis.texts import prediction_and_answer
 
@@ -32,6 +33,9 @@ class Bartscore:
     answer_column: Annotated[str, "what is true"] = "answer"
     longest_text: Annotated[int, "characters read of a text"] = 8192
     rows_per_chunk: Annotated[int, "rows a kill can cost"] = 1024
+
+    def __post_init__(self) -> None:
+        refuse_without("evaluate")
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis import models
+from tamis.needs import refuse_without
 from tamis.sources import pin
 from tamis.texts import prediction_and_answer
 
@@ -34,6 +35,7 @@ class Bertscore:
     rows_per_chunk: Annotated[int, "rows a kill can cost"] = 1024
 
     def __post_init__(self) -> None:
+        refuse_without("evaluate")
         from tamis.metrics.bert_score.bert_score import layer_of
 
         # A model without a known layer and an odd baseline are refused before anything loads.

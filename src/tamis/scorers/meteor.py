@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from tamis.needs import refuse_without, refuse_without_wordnet
 from tamis.texts import prediction_and_answer
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Meteor:
     answer_column: Annotated[str, "what is true"] = "answer"
     longest_text: Annotated[int, "characters read of a text"] = 8192
     rows_per_chunk: Annotated[int, "rows a kill can cost"] = 1024
+
+    def __post_init__(self) -> None:
+        refuse_without("evaluate")
+        refuse_without_wordnet()
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from tamis.needs import refuse_without, refuse_without_wordnet
 from tamis.texts import prediction_and_answer
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Wups:
     def __post_init__(self) -> None:
         if not 0 <= self.strict_share <= 1:
             raise ValueError(f"strict_share: {self.strict_share} is not accepted; expected 0 to 1")
+        refuse_without("evaluate")
+        refuse_without_wordnet()
 
     @property
     def inputs(self) -> tuple[str, ...]:
