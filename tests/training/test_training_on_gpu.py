@@ -38,3 +38,17 @@ def test_a_stack_is_close_to_its_adapters_alone(tmp_path: Path) -> None:
         moved = torch.cat([value.flatten() for key, value in weights.items() if "lora_B" in key])
         other = torch.cat([alone[name][key].flatten() for key in weights if "lora_B" in key])
         assert (moved - other).norm() < 0.1 * other.norm()  # bfloat16: eight bits of every product
+
+
+def test_a_small_adapter_after_a_large_one_has_a_small_peak(tmp_path: Path) -> None:
+    from small_blip import questions, save_blip, settings, wanted
+
+    from tamis.training.vqa_lora import train_vqa_loras
+
+    save_blip(tmp_path / "blip")
+    asked = {"large": wanted(questions(1), "r256-query-value-dense"), "small": wanted(questions(1), "r2-query")}
+    run = Run(tmp_path / "run")
+    made = train_vqa_loras(asked, settings(tmp_path / "blip"), run)
+    run.close()
+    large, small = (made[name].train_metrics["peak_memory_gb"] for name in asked)
+    assert small < large

@@ -208,6 +208,14 @@ def test_figures(vqa: Train, blip: Path) -> None:
     assert vqa.run.sources[0]["revision"] == made.base_revision
 
 
+def test_each_adapters_peak_of_memory_is_its_own(vqa: Train, blip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(vqa_sweep, "forget_peak", lambda device: told.append("forgotten"))
+    monkeypatch.setattr(vqa_sweep, "peak_bytes", lambda device: told.append("told") or 10**9)
+    vqa({"a": wanted(questions(1)), "b": wanted(questions(2))}, settings(blip))
+    assert told == ["forgotten", "told"] * 2
+
+
 @pytest.mark.parametrize(
     ("asked", "changed", "more", "message"),
     [

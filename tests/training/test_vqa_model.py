@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_blip import ASKED, pixels, tokens
 
-from tamis.training.vqa_model import load
+from tamis.training.vqa_model import forget_peak, load, peak_bytes
 
 
 def test_a_batchs_losses_are_those_of_its_rows_alone(blip: Path) -> None:
@@ -40,3 +40,32 @@ def test_an_answer_begins_as_generation_does(blip: Path, monkeypatch: pytest.Mon
     (ids, told), *_ = began
     assert ids.tolist() == [written[:1]]
     assert told["eos_token_id"] == written[-1]
+
+
+def test_pictures_are_scaled_by_pil_in_training_and_in_evaluation(blip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether torchvision is there or not: left alone, the library takes it where it is."""
+    from PIL import Image
+    from transformers import AutoImageProcessor
+
+    from tamis.vqa import asked
+
+    told, loads = [], AutoImageProcessor.from_pretrained
+
+    def noted(*given: Any, **options: Any) -> Any:
+        told.append(options.get("backend"))
+        return loads(*given, **options)
+
+    monkeypatch.setattr(AutoImageProcessor, "from_pretrained", noted)
+    asked._processor.__wrapped__(str(blip), "")
+    trained, picture = load(str(blip), ""), Image.effect_noise((40, 24), 80).convert("RGB")
+    assert told == ["pil", "pil"]
+    assert torch.equal(trained.pixels(picture), asked.pixels_for(str(blip), None)(picture))
+
+
+def test_a_cards_peak_is_forgotten_and_a_processs_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    reset: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
+    forget_peak(torch.device("cpu"))
+    assert not reset and peak_bytes(torch.device("cpu")) > 0
+    forget_peak(torch.device("cuda", 0))
+    assert reset == [torch.device("cuda", 0)]

@@ -13,6 +13,7 @@ from tamis import models
 from tamis.config import ConfigError
 from tamis.training.cross_masks import mind_masks
 from tamis.training.diffusion_models import training_dtype
+from tamis.vqa.image_processor import image_processor
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,8 +96,15 @@ class VqaModel:
         return torch.autocast(self.device.type, self.dtype)
 
 
+def forget_peak(device: torch.device) -> None:
+    """What comes is to have a peak of its own, which what went before it cannot raise."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_bytes(device: torch.device) -> int:
-    """Of the card; without one, of this process since it began."""
+    """Of the card, since it was last forgotten; without one, of this process since it began: the resident pages of all
+    that it ever held at once, which no one can reset, so that a later adapter's is never below an earlier one's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -108,7 +116,6 @@ def load(base_model: str, revision: str, *, in_8bit: bool = False) -> VqaModel:
     of blip-vqa-base."""
     from transformers import (
         AutoConfig,
-        AutoImageProcessor,
         AutoTokenizer,
         BitsAndBytesConfig,
         BlipForQuestionAnswering,
@@ -132,6 +139,6 @@ def load(base_model: str, revision: str, *, in_8bit: bool = False) -> VqaModel:
     return VqaModel(
         blip,
         AutoTokenizer.from_pretrained(base_model, revision=revision),
-        AutoImageProcessor.from_pretrained(base_model, revision=revision, backend="pil"),
+        image_processor(base_model, revision),
         dtype=training_dtype(),
     )

@@ -16,7 +16,7 @@ from tamis.training.adapter import Adapter, record, unfinish
 from tamis.training.checkpoints import Stack, checkpoint_of
 from tamis.training.peft_files import save
 from tamis.training.vision_cache import VisionCache
-from tamis.training.vqa_model import VqaModel, load, peak_bytes
+from tamis.training.vqa_model import VqaModel, forget_peak, load, peak_bytes
 from tamis.training.vqa_rows import Pictures, Rows, learnable, read
 from tamis.training.vqa_training import VqaTraining
 
@@ -115,6 +115,7 @@ def _train_mine(names: list[str], asked: Asked, rows: dict[str, Rows], model: Vq
     ) as bar:
         most_rows = None
         for name in names:
+            forget_peak(model.device)
             checkpoint = checkpoint_of(Stack([name], steps[name]), asked.checkpoints, asked.keys)
             training = VqaTraining(
                 name,

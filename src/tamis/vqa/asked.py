@@ -13,6 +13,7 @@ from tamis import models
 from tamis.images import decode_image, image_bytes
 from tamis.sources import pin
 from tamis.texts import text
+from tamis.vqa.image_processor import image_processor
 
 if TYPE_CHECKING:
     import torch
@@ -45,11 +46,7 @@ def pixels_for(model: str, revision: str | None) -> Callable[[Image.Image], torc
     return lambda image: processor(image, return_tensors="pt")["pixel_values"][0]
 
 
-@models.once
-def _processor(model: str, revision: str) -> Any:
-    from transformers import AutoImageProcessor
-
-    return AutoImageProcessor.from_pretrained(model, **where(model, revision))
+_processor = models.once(image_processor)
 
 
 class Seen:
