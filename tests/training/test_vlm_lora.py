@@ -182,22 +182,66 @@ def test_rows_that_cannot_be_learnt_from_are_left_out(vlm: Train, capsys: Any) -
         vlm({"b": told(of_cells(cells[1:2]))}, settings())
 
 
-def test_a_step_that_does_not_fit_the_memory_is_taken_in_halves(
-    vlm: Train, ten: Dataset, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("batch", "fit", "taken"),
+    [
+        (4, 2, {2}),
+        (6, 1, {1}),  # in six parts: four would leave two rows out
+        (5, 2, {1}),
+    ],
+)
+def test_a_step_that_does_not_fit_the_memory_is_taken_in_parts(
+    vlm: Train, ten: Dataset, monkeypatch: pytest.MonkeyPatch, batch: int, fit: int, taken: set[int]
 ) -> None:
     from trl import SFTTrainer
 
-    whole = vlm({"a": ten}, settings(lora_dropout=0.0), "whole")["a"]
-    step = SFTTrainer.training_step
+    config = settings(lora_dropout=0.0, train_batch_size=batch, max_train_steps=1)
+    whole = vlm({"a": ten}, config, "whole")["a"]
+    step, rows = SFTTrainer.training_step, []
 
     def little(self: Any, model: Any, inputs: Any, *more: Any) -> Any:
-        if len(inputs["input_ids"]) > 2:
+        if len(inputs["input_ids"]) > fit:
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        rows.append(len(inputs["input_ids"]))
         return step(self, model, inputs, *more)
 
     monkeypatch.setattr(SFTTrainer, "training_step", little)
-    halved = vlm({"a": ten}, settings(lora_dropout=0.0), "halved")["a"]
-    assert apart(weights(whole.path), weights(halved.path)) < SAME
+    parted = vlm({"a": ten}, config, "parted")["a"]
+    assert sum(rows) == batch and set(rows) == taken
+    assert apart(weights(whole.path), weights(parted.path)) < SAME
+    fit = 0
+    with pytest.raises(RuntimeError, match="out of memory"):
+        vlm({"a": ten}, config, "never")
+
+
+def test_checkpoints_go_on_in_whatever_parts_their_steps_were_taken(
+    vlm: Train, ten: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole steps, then in parts, then, by another process, whole again: the same rows at each step."""
+    from trl import SFTTrainer
+
+    config = settings(lora_dropout=0.0, train_batch_size=6, max_train_steps=4, checkpoint_seconds=0.0)
+    whole = vlm({"a": ten}, config, "whole")["a"]
+    step, log = SFTTrainer.training_step, vlm_training._Clock.on_log
+
+    def little(self: Any, model: Any, inputs: Any, *more: Any) -> Any:
+        if self.state.global_step and len(inputs["input_ids"]) > 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return step(self, model, inputs, *more)
+
+    def cut(self: Any, args: Any, state: Any, *told: Any, **more: Any) -> None:
+        if state.global_step == 3:
+            raise Killed
+        log(self, args, state, *told, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SFTTrainer, "training_step", little)
+        patched.setattr(vlm_training._Clock, "on_log", cut)
+        with pytest.raises(Killed):
+            vlm({"a": ten}, config, "parted")
+    parted = vlm({"a": ten}, config, "parted")["a"]
+    assert vlm.run.stages[-1]["steps"] == 2
+    assert apart(weights(whole.path), weights(parted.path)) < SAME
 
 
 def test_a_loss_that_is_no_number_ends_the_run(vlm: Train, ten: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tamis.run import versions
 from tamis.training.adapter import Adapter, record, unfinish
 from tamis.training.diffusion_models import training_dtype
 from tamis.training.peft_files import save
-from tamis.training.vqa_model import peak_bytes
+from tamis.training.vqa_model import forget_peak, peak_bytes
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,6 +55,7 @@ def train(order: Order) -> tuple[Adapter | None, int]:
     config, run = order.config, order.run
     processor = AutoProcessor.from_pretrained(config.base_model, revision=order.base.revision)
     rows, left_out = _learnable(order, processor)
+    forget_peak(models.device())
     parts = 1
     while True:
         models.release()
@@ -65,12 +66,13 @@ def train(order: Order) -> tuple[Adapter | None, int]:
             trainer.train(resume_from_checkpoint=None if before is None else str(before))
             break
         except RuntimeError as error:
+            more = _more_parts(parts, config.train_batch_size)
             # Of several ranks one would be alone with it: there a smaller batch has to be asked for.
-            if run.ranks > 1 or parts * 2 > config.train_batch_size or not should_reduce_batch_size(error):
+            if run.ranks > 1 or more is None or not should_reduce_batch_size(error):
                 raise
+            parts = more
         run.say("train: out of memory; fewer rows a forward pass from here on, added up to the same steps")
         del trainer
-        parts *= 2
     seconds = time.perf_counter() - began
     taken = trainer.state.global_step - (0 if before is None else int(before.name.rpartition("-")[2]))
     adapter = _written(order, trainer, left_out, len(rows), seconds, taken) if run.is_main else None
@@ -78,6 +80,12 @@ def train(order: Order) -> tuple[Adapter | None, int]:
     if run.is_main:
         shutil.rmtree(order.checkpoints, ignore_errors=True)
     return adapter, taken
+
+
+def _more_parts(parts: int, rows: int) -> int | None:
+    """At least twice as many, of one size: a step's rows stay the same, and with them what a checkpoint's steps mean,
+    in however many parts they were taken. None where a part is a row."""
+    return next((more for more in range(2 * parts, rows + 1) if rows % more == 0), None)
 
 
 def _learnable(order: Order, processor: Any) -> tuple[Dataset, Counter[str]]:
