@@ -79,10 +79,13 @@ def test_settings_show_no_path_of_this_machine(tmp_path: Path, monkeypatch: pyte
         "prompt": "/no_think\nWhat is this?",
         "long": "x" * 5000,
         "k": 5,
+        "prefix": "",
+        "suffixes": ["", "a"],
     }
     clean = without_paths(shown)
     assert clean["scorers"] == [{"scorer": "clip", "model": "clip", "deep": {"path": ["blip", "b"]}}]
     assert clean["dataset"] == "set" and clean["model"] == "openai/clip-vit"
     assert clean["prompt"] == shown["prompt"] and clean["long"] == shown["long"] and clean["k"] == 5
+    assert clean["prefix"] == "" and clean["suffixes"] == ["", "a"]
     card = curated(config=shown)
     assert "/mnt/team" not in card and "model: clip" in card and "/secret" not in card

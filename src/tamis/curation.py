@@ -232,6 +232,8 @@ def without_paths(value: Any) -> Any:
 
 
 def _is_path(text: str) -> bool:
+    if not text:  # pathlib takes it for the working folder
+        return False
     if text.startswith(("/", "~/", "./", "../")):
         return "\n" not in text
     with contextlib.suppress(OSError, ValueError):  # a long text is no name of a file
