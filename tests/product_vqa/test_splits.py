@@ -95,6 +95,13 @@ def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
         by_image(["a"] * 10, shares=shares)
 
 
+def test_by_row_takes_any_seed() -> None:
+    drawn = {seed: by_row(200, seed=seed) for seed in (0, 1, -1, -2, 2**32 - 1, 2**32, 2**63)}
+    assert len({tuple(splits) for splits in drawn.values()}) == len(drawn)
+    assert all(Counter(splits) == Counter(drawn[0]) for splits in drawn.values())
+    assert by_row(200, seed=-1) == drawn[-1]
+
+
 def test_too_few_to_split_are_refused() -> None:
     with pytest.raises(ConfigError, match="shares: 2 are too few"):
         by_image(["a", "b", "a", "b"])

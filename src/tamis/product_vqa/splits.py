@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tamis.config import ConfigError
+from tamis.seeds import seed_of
 
 SHARES = {"train": 0.65, "validation": 0.1, "test": 0.25}  # the report's quarter for testing, of pictures
 
@@ -39,10 +40,12 @@ def by_row(count: int, *, shares: dict[str, float] = SHARES, seed: int = 0) -> l
     """The report's split, for comparison: rows by chance, so that questions about one picture fall into several.
 
     The rows of the last share are those that scikit-learn's train_test_split(test_size=share, random_state=seed)
-    draws; those of the one before it are drawn next.
+    draws; those of the one before it are drawn next. NumPy takes seeds of 0..2^32-1 there:
+    any other stands for one of them.
     """
     names = list(_cut(count, shares, last_rounded_up=True))
-    permutation = np.random.RandomState(seed).permutation(count)
+    drawn_by = seed if 0 <= seed < 2**32 else seed_of("by row", seed, bits=32)
+    permutation = np.random.RandomState(drawn_by).permutation(count)
     found = [""] * count
     for place, row in enumerate(permutation.tolist()):
         found[row] = names[count - 1 - place]
