@@ -10,6 +10,7 @@ from datasets import Dataset, Features, Image, List, Value, load_dataset
 from hostile import HOSTILE
 
 from tamis.config import ConfigError
+from tamis.images import allow_folder
 from tamis.product_vqa.answers import SEVERAL, VERDICT, difficulty_of, fault, same_form, written_fault
 from tamis.product_vqa.csv_files import read_csv, write_csv
 from tamis.product_vqa.listings import listing_features
@@ -17,10 +18,12 @@ from tamis.product_vqa.questions import (
     TWICE,
     UNKNOWN,
     Columns,
+    pictures,
     question_features,
     read_questions,
     to_questions,
 )
+from tamis.product_vqa.splits import same_picture
 
 TINY = Columns(image_id="image_id", product_id="product_id", bullets="bullets")
 
@@ -100,6 +103,35 @@ def test_what_is_no_question_is_counted_and_can_be_kept_where_that_has_a_reason(
         read_questions(path, run=run, columns=NAMED, keep=("no answer",))
 
 
+def test_pictures_without_an_id_are_told_apart_by_their_content(run, published, tmp_path, picture) -> None:
+    """Three without one are asked the same: two of them are one picture."""
+    blue = {"bytes": picture("blue"), "path": None}
+    none, same = {"id": None, "asked": "what?"}, {"photo": blue}
+    hidden = {"photo": {"bytes": b"<html>", "path": None}}
+    path = published(none, none | same, none, {"asked": "what?"}, none | hidden, {"id": " ", "photo": blue})
+    read = read_questions(path, run=run, columns=NAMED)
+    assert read.refused == {TWICE: 1, "image: not an image": 1}
+    assert read.table["row_id"][:] == ["train-0", "train-1", "train-3", "train-5"]
+    red, other, named, also = read.table["image_id"][:]
+    assert [red, other] == pictures(read.table)[:2] and named == "i" and also == other
+    assert read.table.features == question_features() and read.table.column_names == list(question_features())
+    assert same_picture(read.table["image_id"][:], pictures(read.table)) == [min(red, "i"), other, min(red, "i"), other]
+
+    (tmp_path / "images").mkdir()
+    for name, colour in (("1.png", "red"), ("2.png", "blue"), ("again.png", "red")):
+        (tmp_path / "images" / name).write_bytes(picture(colour))
+    lines = [f",{name},what?,word,0\n" for name in ("1.png", "2.png", "again.png")]
+    (tmp_path / "q.csv").write_text("image_id,path,question,answer,difficulty\n" + "".join(lines))
+    read = read_csv(tmp_path / "q.csv", tmp_path / "images")
+    assert read.table["image_id"][:] == [red, other] and read.refused == {TWICE: 1}
+
+
+def test_two_pictures_under_one_id_are_one(run, published, picture) -> None:
+    path = published({}, {"photo": {"bytes": picture("blue"), "path": None}})
+    read = read_questions(path, run=run, columns=NAMED)
+    assert same_picture(read.table["image_id"][:], pictures(read.table)) == ["i", "i"]
+
+
 def test_nothing_usable_and_wrong_columns_are_errors(run, published) -> None:
     path = published({"word": None}, {"word": "no"})
     with pytest.raises(ConfigError, match="no question can be used"):
@@ -108,6 +140,13 @@ def test_nothing_usable_and_wrong_columns_are_errors(run, published) -> None:
         read_questions(path, run=run, columns=Columns("picture", "asked", "word", "level"))
     with pytest.raises(ConfigError, match="question_column: 'level' is int64, not text"):
         read_questions(path, run=run, columns=Columns("photo", "level", "word", "level"))
+
+
+@pytest.mark.parametrize(("value", "kind"), [(5, Value("int64")), ({"a": "b"}, {"a": Value("string")})])
+def test_bullets_that_are_no_texts_are_refused_by_name(run, published, value, kind) -> None:
+    path = published({"text": value}, features={"text": kind})
+    with pytest.raises(ConfigError, match="bullets_column: 'text' is .*, not texts"):
+        read_questions(path, run=run, columns=Columns("photo", "asked", "word", "level", bullets="text"))
 
 
 def test_levels_and_bullets_are_read_as_datasets_hold_them(run, published) -> None:
@@ -229,6 +268,7 @@ def test_listings_with_questions_become_a_row_a_question(tmp_path, encoded_pictu
         {"question": "How?", "answer": "so", "difficulty": 5},
     ]
     file = tmp_path / "1.png"
+    allow_folder(tmp_path)
     file.write_bytes(encoded_picture)
     about = {"image": {"bytes": None, "path": str(file)}, "image_id": "i", "domain_name": "shop", "title": None}
     about |= {"locale": "en_US", "product_type": None, "bullets": ["b1", "b2"]}
@@ -242,6 +282,16 @@ def test_listings_with_questions_become_a_row_a_question(tmp_path, encoded_pictu
     assert made.table["row_id"][:] == ["shop/A-0", "shop/A-1", "shop/C-1"]
     assert made.table["product_id"][:] == ["A", "A", "C"] and made.table["answer"][:] == ["red", "so", "so"]
     assert made.table[2]["bullets"] == ["b1", "b2"] and made.table[2]["image"] == about["image"]
+    file.write_bytes(b"<html>")  # nobody saw it, or who wrote did
+    listed = Dataset.from_dict(columns, features=features)
+    with pytest.raises(ConfigError, match=r"no question can be used \(image: not an image: 4\)"):
+        to_questions(listed, "w")
+    assert to_questions(listed, "w", readable=True).table.to_list() == made.table.to_list()
+    file.write_bytes(encoded_picture)
+    nameless = Dataset.from_dict(columns | {"image_id": [None] * 3}, features=features)
+    for readable in (True, False):
+        again = to_questions(nameless, "w", readable=readable)
+        assert again.table["image_id"][:] == pictures(made.table) and again.refused == made.refused
     columns["w_questions"] = [None] * 3
     with pytest.raises(ConfigError, match="w_questions: no question was written"):
         to_questions(Dataset.from_dict(columns, features=features), "w")

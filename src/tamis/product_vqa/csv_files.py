@@ -35,7 +35,8 @@ def read_csv(
 ) -> Questions:
     """The questions of a file, or of all *.csv of a folder in the order of their names; paths are relative to images.
 
-    row_id is FILE-INDEX. keep: as in read_questions. limit: the first rows of all.
+    row_id is FILE-INDEX; image_id, where its cell is empty, a hash of the picture. keep: as in read_questions. limit:
+    the first rows of all.
     """
     from datasets import Dataset
 
@@ -53,7 +54,7 @@ def read_csv(
             continue
         told = {name: row[name].strip() or None for name in ("image_id", "question", "answer")}
         told |= {"row_id": row_id, "image": {"bytes": None, "path": str(file)}}
-        told |= {"difficulty": difficulty_of(row["difficulty"]), "image_id": told["image_id"] or row["path"]}
+        told["difficulty"] = difficulty_of(row["difficulty"])
         for name, values in columns.items():
             values.append(told.get(name))
     if not columns["row_id"]:

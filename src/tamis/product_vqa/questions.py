@@ -76,9 +76,9 @@ def read_questions(
 ) -> Questions:
     """The questions of a dataset. Its own splits are kept in the column split where several are read.
 
-    image_id, where the dataset has none, is a hash of the picture. limit: the first rows of each split. keep: reasons
-    of TOLERATED that do not refuse a row, for who compares with others' numbers on the same rows. A dataset of CSV
-    files is better read by `csv_files.read_csv`: the datasets library takes the words None and NA for no answer.
+    image_id, where the dataset or a row has none, is a hash of the picture. limit: the first rows of each split. keep:
+    reasons of TOLERATED that do not refuse a row, for who compares with others' numbers on the same rows. A dataset of
+    CSV files is better read by `csv_files.read_csv`: the datasets library takes the words None and NA for no answer.
     """
     from datasets import concatenate_datasets
 
@@ -103,11 +103,11 @@ def read_questions(
     return Questions(table, refused, source)
 
 
-def to_questions(listings: Dataset, name: str = "product_questions") -> Questions:
+def to_questions(listings: Dataset, name: str = "product_questions", *, readable: bool = False) -> Questions:
     """A row a question, of listings with the columns of a `product_questions` scorer.
 
     row_id is the listing's, with the question's number. Two products with one picture may have been asked the same:
-    that is asked once.
+    that is asked once. readable: the writer saw every picture that it asks about; else they are opened here.
     """
     made = listings.map(
         _asked_of,
@@ -121,7 +121,7 @@ def to_questions(listings: Dataset, name: str = "product_questions") -> Question
     )
     if not len(made):
         raise ConfigError(f"column {name}_questions: no question was written")
-    return Questions(*checked(made, readable=True))
+    return Questions(*checked(made, readable=readable))
 
 
 def _asked_of(batch: dict[str, list[Any]], name: str) -> dict[str, list[Any]]:
@@ -145,12 +145,20 @@ def checked(
 ) -> tuple[Dataset, dict[str, int]]:
     """The rows that are questions with an answer of one word about a picture, and how many are not, by reason.
 
-    readable: the pictures were read before; they are not opened here.
+    Where image_id is null, it becomes a hash of the picture. readable: the pictures were read before; those that have
+    an id are not opened here.
     """
     if strangers := [reason for reason in keep if reason not in TOLERATED]:
         raise ConfigError(f"keep: {strangers[0]!r} is not accepted; expected some of {', '.join(map(repr, TOLERATED))}")
-    images: list[Any] = table["image_id"][:] if readable else pictures(table)
-    asked, reasons, seen = zip(*(table[column][:] for column in _READ), strict=True), [], set()
+    image_ids = table["image_id"][:]
+    nameless = [at for at, image_id in enumerate(image_ids) if image_id is None]
+    images: list[Any] = image_ids if readable else pictures(table)
+    if nameless:
+        looked = pictures(table.select(nameless)) if readable else [images[at] for at in nameless]
+        images, image_ids = list(images), list(image_ids)
+        for at, image in zip(nameless, looked, strict=True):
+            images[at], image_ids[at] = image, image if isinstance(image, str) else None
+    asked, reasons, seen = zip(image_ids, *(table[column][:] for column in _READ), strict=True), [], set()
     for (image_id, question, answer, level), image in zip(asked, images, strict=True):
         key = (image_id, same_question(question or ""))
         reason = str(image) if isinstance(image, Unscorable) else _fault(question, answer, level, difficulties, keep)
@@ -164,10 +172,15 @@ def checked(
         raise ConfigError(f"no question can be used ({why})")
     if refused:  # flattened at once: scorers add their columns beside, and would do so each time
         table = table.select(kept).flatten_indices()
+        image_ids = [image_ids[at] for at in kept]
+    if nameless:
+        names = table.column_names
+        table = table.remove_columns("image_id").add_column("image_id", image_ids, feature=table.features["image_id"])
+        table = table.select_columns(names)
     return table, dict(refused.most_common())
 
 
-_READ = ("image_id", "question", "answer", "difficulty")
+_READ = ("question", "answer", "difficulty")
 
 
 def _fault(
@@ -226,9 +239,6 @@ def _formed(rows: Dataset, columns: Columns, split: str | None) -> Dataset:
     levels = [difficulty_of(value) for value in rows[columns.difficulty][:]]
     told["difficulty"] = pa.array(levels, type=pa.int64())
     told["bullets"] = _bullets(rows, columns.bullets)
-    if columns.image_id is None:
-        named = [one if isinstance(one, str) else None for one in pictures(pictured)]
-        told["image_id"] = pa.array(named, type=pa.string())
     beside = {name: feature for name, feature in features.items() if name not in ("row_id", "image")}
     schema = type(features)(beside).arrow_schema
     made = Dataset(pa.Table.from_arrays([told[name] for name in beside], schema=schema))
@@ -253,5 +263,5 @@ def _bullets(rows: Dataset, column: str | None) -> Any:
         values = pc.split_pattern(values.cast(pa.string()), "\n")
     try:
         return values.cast(kind)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ConfigError(f"bullets_column: {column!r} is {values.type}, not texts") from error
