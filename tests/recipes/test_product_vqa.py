@@ -260,7 +260,7 @@ def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsy
     figures = main([*pushing, "--hub_dataset_id", "me/dry-vqa", "--dry_run", "--output_dir", str(tmp_path / "dry")])
     told = figures["dry_run"]
     assert told["questions"] == "90" and told["training"].startswith("1 adapters, 3 steps")
-    assert told["answering"].startswith("78 answers")  # of base and one LoRA 2 x 28 or 9, in 8 bits 22 of the test
+    assert told["answering"].startswith("94 answers")  # of base and one LoRA 36 each, in 8 bits the 22 of the test
     assert "downloads" in capsys.readouterr().out
     assert not HfApi().repo_exists("me/dry-vqa", repo_type="dataset")
     assert [path.name for path in (tmp_path / "dry").iterdir()] == [".lock"]  # and nothing that a run would use
