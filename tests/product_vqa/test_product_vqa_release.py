@@ -144,7 +144,7 @@ def test_the_card_tells_gain_leak_and_differences(tmp_path: Path) -> None:
     assert re.search(r"\| `r8-query-value.by-row` \| `base.by-row` \| \+0\.500 \[", text)
     assert "- base_model: `a/blip` here, `other/blip` in the paper" in text
     assert "- split_by: `image` here, `row` in the paper" in text
-    assert "On the questions that are in both test splits" in text and "In 8 bits" not in text
+    assert re.search(r"\| `r8-query-value.by-row` \| `r8-query-value` \| 0\.000 \[?", text) and "In 8 bits" not in text
     assert "none of whose pictures was trained on" in text and "`wups_report_0.9`" not in text
     leaking = release_of("what is it?", tmp_path / "own", split_by="own")
     leaking.results["leak"]["image"] = {"rows": {"share": 0.2, "n": 10}, "images": {"share": 0.5, "n": 2}}

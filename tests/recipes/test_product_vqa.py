@@ -274,7 +274,7 @@ def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsy
         (["--arms", "base", "r0-query"], "is not accepted"),
         (["--arms", "base", "r8-querry"], "r8-querry"),
         (["--arms", "base", SHAPE, f"{SHAPE}.half"], "behind a shape stands"),
-        (["--arms", "base", SHAPE, "r8-query.8bit"], "needs r8-query among arms"),
+        (["--arms", "base", SHAPE, "r8-query.8bit"], "needs r8-query among them"),
         (["--arms", "base", SHAPE, f"{SHAPE}.top-50pct", "--select_by", "null"], "needs select_by"),
         (["--select_by", "visual_gain_lost"], "select_by: no column 'visual_gain_lost'"),
         (["--listings", "tiny/products"], "give one of them"),

@@ -74,9 +74,11 @@ def _graded(answers: Dataset, seed: int, key: Sequence[str] = ("row_id",)) -> Gr
 
 
 def _contests(arms: list[str], best: str) -> list[tuple[str, str]]:
-    """The best against every other arm; each other one against its own model as it is, on the same rows."""
+    """The best against every other arm; each other one against its own model as it is, on the same rows; a shape split
+    by row against the same split by picture, on the questions that are in both test splits."""
     others = [arm for arm in arms if arm != best]
     found = [(best, other) for other in others]
+    found += [(f"{arm}.{BY_ROW}", arm) for arm in arms if f"{arm}.{BY_ROW}" in arms and arm != BASE]
     for arm in others:
         marks = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": arm.rpartition(".")[0]}
         own = next((base for mark, base in marks.items() if arm.endswith(mark)), BASE)

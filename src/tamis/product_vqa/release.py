@@ -153,6 +153,7 @@ class ProductVqaRelease:
         ours = config | {"base_model": self.base.repo_id, "shapes": [arm.name for arm in self.arms if arm.plain]}
         ours |= {"writer": config["writer"]["model"] if config["writer"] else "none: questions were read"}
         eight = telling.eight_bit(told, self.columns_shown, code)
+        leaks = telling.leaks(told, [CHOSEN_BY, MARK], code)
         return lora_cards.how_made(told, None) | {
             "repo_id": cards.Markdown(self.model_id),
             "dataset_id": cards.Markdown(self.dataset_id),
@@ -195,6 +196,7 @@ class ProductVqaRelease:
             "best_by_level": cards.table(*telling.best_by_level(told, self.best, self.metrics, code)),
             "comparisons": cards.table(*tables.comparisons(told, self.best, code, _whole)),
             "leak": telling.leak(told, self.best),
+            "leaks": cards.table(*leaks) if leaks else None,
             "eight_bit": cards.table(*eight) if eight else None,
             "footprint": cards.Markdown(telling.footprint(told)) if told["eight_bit"] else None,
             "training": cards.table(*telling.training(told, code)),

@@ -28,16 +28,14 @@ def by_level(results: dict[str, Any], metric: str, name: Name) -> Table:
     return ["arm", *(f"difficulty {level}" for level in levels)], lines
 
 
-def over_base(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table:
+def over_base(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table | None:
     """Every arm against its own model as it is, on the same questions."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for one in results["comparisons"]:
-        bases = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": one["a"].rpartition(".")[0]}
-        own = next((base for mark, base in bases.items() if one["a"].endswith(mark)), BASE)
-        if one["b"] == own and one["metric"] in metrics:
-            found.setdefault((one["a"], one["b"]), {})[one["metric"]] = _difference(one)
-    lines = [[name(a), name(b), *(told.get(metric, "–") for metric in metrics)] for (a, b), told in found.items()]
-    return ["arm", "minus", *map(name, metrics)], lines
+
+    def own(a: str, b: str) -> bool:
+        bases = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": a.rpartition(".")[0]}
+        return b == next((base for mark, base in bases.items() if a.endswith(mark)), BASE)
+
+    return _pairs(results, metrics, name, own)
 
 
 def best_by_level(results: dict[str, Any], best: str, metrics: Sequence[str], name: Name) -> Table:
@@ -91,37 +89,35 @@ def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
     found = {(one["a"], one["b"]): one for one in results["comparisons"] if one["metric"] == CHOSEN_BY}
     arms = [one for one in results["arms"] if one.endswith(f".{BY_ROW}") and not one.startswith(f"{BASE}.")]
     arm = next((one for one in arms if one == f"{best}.{BY_ROW}"), arms[0])
-    same, gain = _turned(found.get((best, arm))), found.get((arm, f"{BASE}.{BY_ROW}"))
-    own = found.get((best, BASE))
+    gain, own = found.get((arm, f"{BASE}.{BY_ROW}")), found.get((best, BASE))
     if gain and own:
         text += (
             f" In {code(CHOSEN_BY)} {code(arm)} gains {_difference(gain)} over the model as it is on its own test "
             f"questions, {code(best)} {_difference(own)} on its own."
         )
-    if same:
-        text += (
-            " On the questions that are in both test splits, which neither was tuned on, the one that has seen their "
-            f"pictures is better by {_difference(same)}."
-        )
     return cards.Markdown(text)
+
+
+def leaks(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table | None:
+    """Each shape split by row against the same split by picture, on questions that neither was tuned on."""
+    return _pairs(results, metrics, name, lambda a, b: a == f"{b}.{BY_ROW}" and b != BASE)
 
 
 def eight_bit(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table | None:
     """The change of every metric where a LoRA is worn by the base in 8 bits, and where it was tuned there."""
+    return _pairs(results, metrics, name, lambda a, b: a.endswith(IN_8BIT) and b == a.rpartition(".")[0])
+
+
+def _pairs(
+    results: dict[str, Any], metrics: Sequence[str], name: Name, wanted: Callable[[str, str], bool]
+) -> Table | None:
+    """A line for each pair of arms that is wanted, a column for each metric."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in results["comparisons"]:
-        if one["a"].endswith(IN_8BIT) and one["b"] == one["a"].rpartition(".")[0] and one["metric"] in metrics:
+        if wanted(one["a"], one["b"]) and one["metric"] in metrics:
             found.setdefault((one["a"], one["b"]), {})[one["metric"]] = _difference(one)
     lines = [[name(a), name(b), *(told.get(metric, "–") for metric in metrics)] for (a, b), told in found.items()]
     return (["arm", "minus", *map(name, metrics)], lines) if lines else None
-
-
-def _turned(one: dict[str, Any] | None) -> dict[str, Any] | None:
-    """b against a."""
-    if one is None or one["difference"] is None:
-        return one
-    low, high = (None, None) if one["low"] is None else (-one["high"], -one["low"])
-    return one | {"a": one["b"], "b": one["a"], "difference": -one["difference"], "low": low, "high": high}
 
 
 def _difference(one: dict[str, Any]) -> cards.Markdown:
