@@ -152,9 +152,10 @@ def test_results_have_the_form_that_all_recipes_share(small: tuple) -> None:
         assert {"exact_match", "average_mark", "wups_0.9", "wups_0.0", "meteor_score"} <= set(metrics)
         assert "exact_match@level=0" in metrics and "average_mark@level=0" not in metrics
     compared = {(one["a"], one["b"], one["metric"]) for one in written["comparisons"]}
-    for rival in ("base", f"{SHAPE}.by-row", "clip", "vlm.tuned"):
+    for rival in ("base", f"{SHAPE}.random-50pct", "clip", "vlm.tuned"):
         assert {(best, rival, "exact_match"), (best, rival, "average_mark")} <= compared
-    assert (f"{SHAPE}.by-row", "base.by-row", "exact_match") in compared
+    for pair in (("by-row", "base.by-row"), ("by-row", SHAPE), ("8bit", SHAPE), ("on-8bit", SHAPE)):
+        assert (f"{SHAPE}.{pair[0]}", pair[1], "exact_match") in compared
     assert (best, "base", "exact_match@level=0") in compared
     assert {one["clustered_by"] for one in written["comparisons"]} == {"picture"}
     assert set(written["training"]) == {*ARMS, f"{SHAPE}.seed-5", "vlm.tuned"} - {"base", f"{SHAPE}.8bit"}

@@ -77,7 +77,7 @@ def _contests(arms: list[str], best: str) -> list[tuple[str, str]]:
     """The best against every other arm; each other one against its own model as it is, on the same rows; a shape split
     by row against the same split by picture, on the questions that are in both test splits."""
     others = [arm for arm in arms if arm != best]
-    found = [(best, other) for other in others]
+    found = [(best, other) for other in others if not other.endswith(f".{BY_ROW}")]
     found += [(f"{arm}.{BY_ROW}", arm) for arm in arms if f"{arm}.{BY_ROW}" in arms and arm != BASE]
     for arm in others:
         marks = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": arm.rpartition(".")[0]}

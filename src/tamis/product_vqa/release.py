@@ -66,12 +66,11 @@ class ProductVqaRelease:
         usual = [arm for arm in told["arms"] if not arm.endswith(BY_ROW)]
         others = [arm for arm in usual if arm not in (one.name for one in self.arms)]  # of other models
         shown = [BASE, self.best, *others, *(arm for arm in usual if arm.startswith(f"{self.best}."))]
-        tuned = [arm.name for arm in self.arms if arm.shape is not None]
+        tuned = [*(arm.name for arm in self.arms if arm.shape is not None), *self.chats]
+        bases = [BASE, f"{BASE}.{BY_ROW}", *(arm.rpartition(".")[0] for arm in self.chats)]
         return {
             "pictures/levels.png": pictures.by_level(told["arms"], CHOSEN_BY, shown[:MOST_LINES], levels),
-            "pictures/gains.png": pictures.differences(
-                told["comparisons"], CHOSEN_BY, tuned, (BASE, f"{BASE}.{BY_ROW}")
-            ),
+            "pictures/gains.png": pictures.differences(told["comparisons"], CHOSEN_BY, tuned, bases),
             "pictures/answers.png": self._hits_and_misses(),
             "pictures/questions.png": sheets.samples(self.splits["train"], count=SHOWN, seed=self.seed),
         }
