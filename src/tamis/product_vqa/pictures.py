@@ -32,14 +32,11 @@ def by_level(arms: dict[str, dict[str, Any]], metric: str, shown: Sequence[str],
     return png_of(pyplot, figure, axes, 1)
 
 
-def differences(
-    comparisons: Sequence[dict[str, Any]], metric: str, arms: Sequence[str], against: Sequence[str]
-) -> bytes:
-    """One line an arm: its paired difference to the model as it is, with its interval."""
+def differences(comparisons: Sequence[dict[str, Any]], metric: str) -> bytes:
+    """One line a comparison: the paired difference of the first arm to the second, with its interval."""
     from matplotlib import pyplot
 
-    told = [one for one in comparisons if one["metric"] == metric and one["a"] in arms and one["b"] in against]
-    told = [one for one in told if one["low"] is not None]
+    told = [one for one in comparisons if one["metric"] == metric and one["low"] is not None]
     figure, axes = figure_of(pyplot, 1, 1, (6.4, 0.9 + 0.32 * max(1, len(told))))
     axis = axes.flat[0]
     for line, one in enumerate(reversed(told)):

@@ -67,10 +67,9 @@ class ProductVqaRelease:
         others = [arm for arm in usual if arm not in (one.name for one in self.arms)]  # of other models
         shown = [BASE, self.best, *others, *(arm for arm in usual if arm.startswith(f"{self.best}."))]
         tuned = [*(arm.name for arm in self.arms if arm.shape is not None), *self.chats]
-        bases = [BASE, f"{BASE}.{BY_ROW}", *(arm.rpartition(".")[0] for arm in self.chats)]
         return {
             "pictures/levels.png": pictures.by_level(told["arms"], CHOSEN_BY, shown[:MOST_LINES], levels),
-            "pictures/gains.png": pictures.differences(told["comparisons"], CHOSEN_BY, tuned, bases),
+            "pictures/gains.png": pictures.differences(telling.own_base(told, tuned), CHOSEN_BY),
             "pictures/answers.png": self._hits_and_misses(),
             "pictures/questions.png": sheets.samples(self.splits["train"], count=SHOWN, seed=self.seed),
         }
@@ -193,7 +192,8 @@ class ProductVqaRelease:
             },
             "over_base": cards.table(*telling.over_base(told, [CHOSEN_BY, MARK], code)),
             "best_by_level": cards.table(*telling.best_by_level(told, self.best, self.metrics, code)),
-            "comparisons": cards.table(*tables.comparisons(told, self.best, code, _whole)),
+            "comparisons": cards.table(*tables.comparisons(told, self.best, code, _leading)),
+            "other_comparisons": cards.table(*tables.comparisons(told, self.best, code, _others)),
             "leak": telling.leak(told, self.best),
             "leaks": cards.table(*leaks) if leaks else None,
             "eight_bit": cards.table(*eight) if eight else None,
@@ -240,3 +240,11 @@ class ProductVqaRelease:
 
 def _whole(metric: str) -> bool:
     return "@" not in metric
+
+
+def _leading(metric: str) -> bool:
+    return metric in (CHOSEN_BY, MARK)
+
+
+def _others(metric: str) -> bool:
+    return _whole(metric) and not _leading(metric)

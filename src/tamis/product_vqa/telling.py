@@ -30,12 +30,17 @@ def by_level(results: dict[str, Any], metric: str, name: Name) -> Table:
 
 def over_base(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table | None:
     """Every arm against its own model as it is, on the same questions."""
+    return _pairs(results, metrics, name, _is_own_base)
 
-    def own(a: str, b: str) -> bool:
-        bases = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": a.rpartition(".")[0]}
-        return b == next((base for mark, base in bases.items() if a.endswith(mark)), BASE)
 
-    return _pairs(results, metrics, name, own)
+def own_base(results: dict[str, Any], arms: Sequence[str]) -> list[dict[str, Any]]:
+    """Comparisons of these arms with their own models as they are."""
+    return [one for one in results["comparisons"] if one["a"] in arms and _is_own_base(one["a"], one["b"])]
+
+
+def _is_own_base(a: str, b: str) -> bool:
+    bases = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": a.rpartition(".")[0]}
+    return b == next((base for mark, base in bases.items() if a.endswith(mark)), BASE)
 
 
 def best_by_level(results: dict[str, Any], best: str, metrics: Sequence[str], name: Name) -> Table:
