@@ -138,7 +138,8 @@ def differences(ours: dict[str, Any], paper: dict[str, tuple[Any, ...]]) -> Mark
     """A list of the settings that are others here. paper: a setting's value there, then other names of the same."""
     return Markdown(
         "\n".join(
-            f"- {name}: {code(str(ours[name])) if str(ours[name]) else 'empty'} here, {code(str(theirs[0]))} in the paper"
+            f"- {name}: {code(str(ours[name])) if ours[name] != '' else 'empty'} here, "
+            f"{code(str(theirs[0]))} in the paper"
             for name, theirs in paper.items()
             if str(ours[name]).lower() not in {str(one).lower() for one in theirs}
         )

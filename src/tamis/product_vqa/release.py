@@ -193,7 +193,9 @@ class ProductVqaRelease:
             "over_base": cards.table(*telling.over_base(told, [CHOSEN_BY, MARK], code)),
             "best_by_level": cards.table(*telling.best_by_level(told, self.best, self.metrics, code)),
             "comparisons": cards.table(*tables.comparisons(told, self.best, code, _leading)),
-            "other_comparisons": cards.table(*tables.comparisons(told, self.best, code, _others)),
+            "other_comparisons": cards.table(*tables.comparisons(told, self.best, code, _others))
+            if len(self.metrics) > 1
+            else None,
             "leak": telling.leak(told, self.best),
             "leaks": cards.table(*leaks) if leaks else None,
             "eight_bit": cards.table(*eight) if eight else None,
