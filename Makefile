@@ -12,7 +12,7 @@ quickstart: $(INSTALLED)  ## quiz_lora whole, on the embedded Hub: quizzes, LoRA
 	    recipes/quiz_lora.py --config recipes/quiz_lora.tiny.yaml
 
 test: $(INSTALLED)  ## the whole suite; tests that lack Debian packages skip, and say so (TESTS="--no-skips" forbids it)
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 quality: $(INSTALLED)  ## what CI checks of style
 	$(BIN)/ruff check .

@@ -295,7 +295,7 @@ def test_bad_rows_are_published_with_their_reasons(main: Any, tmp_path: Path) ->
             ["--config", TINY, "--k", "20", "--duplicate_distance", "16"],
             "k: 20 rows of 'clip_similarity' were asked for",
         ),
-        (["--config", TINY, "--scorers", "{scorer: clipp}"], "'clipp' is not accepted; expected one of caption, clip"),
+        (["--config", TINY, "--scorers", "{scorer: clipp}"], "'clipp' is not accepted; expected one of answerable, "),
         (
             ["--config", TINY, "--scorers", "{scorer: duplicates, size: 9}"],
             "scorers[0] (duplicates): unknown key 'size'",
