@@ -23,7 +23,7 @@ from tamis.product_vqa.questions import (
     read_questions,
     to_questions,
 )
-from tamis.product_vqa.splits import same_picture
+from tamis.same_picture import same_picture
 
 TINY = Columns(image_id="image_id", product_id="product_id", bullets="bullets")
 

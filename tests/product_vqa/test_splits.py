@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tamis.config import ConfigError
-from tamis.product_vqa.splits import SHARES, by_image, by_row, leak, same_picture
+from tamis.product_vqa.splits import SHARES, by_image, by_row, leak
+from tamis.same_picture import same_picture
 
 CASES = range(25)
 

@@ -18,10 +18,11 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tamis.config import ConfigError
 from tamis.images import allow_folder
+from tamis.named_files import MISSING, NotUsable, file_inside, refuse_leaving
 from tamis.retries import patiently
 from tamis.sources import Source, pin, refuse_embedded_elsewhere
 
@@ -29,15 +30,9 @@ IMAGE_SIZES = ("small", "original")
 LISTINGS, TABLE = "listings/metadata/listings_*.json.gz", "images/metadata/images.csv.gz"
 LONGEST_LINE = 16_000_000  # characters; a real listing has a few thousand
 FETCHED_AT_ONCE = 8
-LONGEST_PATH = 200  # signs; real ones have fifteen
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
-LEAVES, MISSING = "its image's path leaves the folder", "its image file is missing"
 _NON_COMMERCIAL = re.compile(r"CC[ -]BY[ -]NC|Attribution-NonCommercial 4\.0", re.IGNORECASE)
 _ATTRIBUTION = re.compile(r"CC[ -]BY[ -]4\.0|Attribution 4\.0 International", re.IGNORECASE)
-
-
-class NotUsable(Exception):
-    """A listing that is left out; the message is the reason it is counted under."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ class Catalogue:
     def _picture(self, path: str) -> Path:
         if self.source.local:
             return file_inside(self.folder / "images" / self.image_size, path)
-        _refuse_leaving(path)
+        refuse_leaving(path)
         return self._fetched(f"images/{self.image_size}/{path}")
 
     def _fetched(self, name: str) -> Path:
@@ -110,28 +105,6 @@ class Catalogue:
             return Path(patiently(lambda: hf_hub_download(self.source.repo_id, name, **where), self.source.repo_id))
         except EntryNotFoundError as error:
             raise NotUsable(MISSING) from error
-
-
-def file_inside(folder: Path, path: str) -> Path:
-    """The file of a path that a table states, if it lies in the folder that the path is relative to."""
-    _refuse_leaving(path)
-    file = folder / path
-    try:
-        if not file.resolve().is_relative_to(folder.resolve()):  # a link may lead anywhere
-            raise NotUsable(LEAVES)
-        if not file.is_file() or not file.stat().st_size:
-            raise NotUsable(MISSING)
-    except (OSError, RuntimeError) as error:  # a name too long for the file system, a loop of links
-        raise NotUsable(MISSING) from error
-    return file
-
-
-def _refuse_leaving(path: str) -> None:
-    inside = PurePosixPath(path)
-    if not path or inside.is_absolute() or ".." in inside.parts or any(sign in path for sign in "\0\\:"):
-        raise NotUsable(LEAVES)
-    if len(path) > LONGEST_PATH:
-        raise NotUsable(MISSING)
 
 
 def open_catalogue(path: str, *, revision: str | None = None, image_size: str = "small") -> Catalogue:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from tamis.config import ConfigError
 from tamis.durable import write_file
 from tamis.images import Unscorable, allow_folder, image_bytes
+from tamis.named_files import NotUsable, file_inside
 from tamis.product_vqa.answers import DIFFICULTIES, difficulty_of
-from tamis.product_vqa.catalogue import NotUsable, file_inside
 from tamis.product_vqa.questions import Questions, checked, pictures, question_features
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tamis.config import ConfigError
 from tamis.durable import rename_durably, write_json
 from tamis.journal import source_code
-from tamis.product_vqa.catalogue import Catalogue, NotUsable, open_catalogue
+from tamis.named_files import NotUsable
+from tamis.product_vqa.catalogue import Catalogue, open_catalogue
 from tamis.product_vqa.markup import plain
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tamis.config import ConfigError
+from tamis.same_picture import same_picture
 from tamis.seeds import seed_of
 
 SHARES = {"train": 0.65, "validation": 0.1, "test": 0.25}  # the report's quarter for testing, of pictures
@@ -50,24 +51,6 @@ def by_row(count: int, *, shares: dict[str, float] = SHARES, seed: int = 0) -> l
     for place, row in enumerate(permutation.tolist()):
         found[row] = names[count - 1 - place]
     return found
-
-
-def same_picture(image_ids: Sequence[str], contents: Sequence[str] | None = None) -> list[str]:
-    """For each row the name of its picture: the first, by alphabet, of all ids under which it or its bytes stand."""
-    if contents is None:
-        return list(image_ids)
-    parents: dict[str, str] = {image_id: image_id for image_id in image_ids}
-
-    def root(name: str) -> str:
-        while parents[name] != name:
-            parents[name] = name = parents[parents[name]]
-        return name
-
-    first: dict[str, str] = {}
-    for image_id, content in zip(image_ids, contents, strict=True):
-        one, other = root(image_id), root(first.setdefault(content, image_id))
-        parents[max(one, other)] = min(one, other)
-    return [root(image_id) for image_id in image_ids]
 
 
 def leak(
