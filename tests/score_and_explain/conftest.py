@@ -39,7 +39,9 @@ def jpeg() -> Callable[[int], bytes]:
 def ava(tmp_path: Path, jpeg: Callable[[int], bytes]) -> Callable[..., Path]:
     """AVA's folder: of votes by image id, with every picture; other lines as they are told."""
 
-    def write(votes: dict[int, Sequence[int]], extra: Sequence[str] = (), tested: Sequence[int] | None = None) -> Path:
+    def write(
+        votes: dict[int, Sequence[int]], extra: Sequence[str] = (), tested: Sequence[int | str] | None = None
+    ) -> Path:
         folder = tmp_path / "AVA_dataset"
         (folder / "images").mkdir(parents=True)
         told = [

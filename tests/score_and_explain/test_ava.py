@@ -52,7 +52,7 @@ def test_lines_as_they_are_handed_out(run, ava, jpeg) -> None:
 
 
 def test_the_published_test_list_is_the_test_split(run, ava, jpeg) -> None:
-    folder = ava(many(), tested=[3, 5, 8, 1000])
+    folder = ava(many(), tested=[3, 5, "0008", 1000])
     (folder / "images" / "40.jpg").write_bytes(jpeg(3))  # a tested picture under another id
     read = read_ava(str(folder), run=run)
     told = dict(zip(read.table["row_id"][:], read.table["split"][:], strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,14 +12,27 @@ import pytest
 from tamis.config import ConfigError
 from tamis.score_and_explain.scales import checked, mean_of, to_ten, whole
 
-SCALES = [(0.0, 1.0), (1.0, 10.0), (1.0, 5.0), (-3.0, 7.5), (0.0, 100.0), (0.1, 0.7), (-1e300, 1e7), (0.0, 5e-324)]
+SCALES = [
+    (0.0, 1.0),
+    (1.0, 10.0),
+    (1.0, 5.0),
+    (-3.0, 7.5),
+    (0.0, 100.0),
+    (0.1, 0.7),
+    (-1.7e308, 1.7e308),
+    (0.0, 5e-324),
+]
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return min(high, max(low, low * (1 - share) + high * share))
 
 
 @pytest.mark.parametrize(("low", "high"), SCALES)
 def test_ends_become_1_and_10_and_order_stays(low, high) -> None:
     assert (to_ten(low, low, high), to_ten(high, low, high)) == (1.0, 10.0)
     draw = random.Random(f"{low} {high}")
-    values = sorted({low, high, *(min(high, low + (high - low) * draw.random()) for _ in range(2000))})
+    values = sorted({low, high, *(_between(low, high, draw.random()) for _ in range(2000))})
     mapped = [to_ten(value, low, high) for value in values]
     assert mapped == sorted(mapped) and mapped[0] == 1.0 and mapped[-1] == 10.0
     scores = [whole(one) for one in mapped]
@@ -56,7 +70,15 @@ def test_scales_that_are_none_are_refused(scale) -> None:
         checked(scale)
 
 
-def test_a_span_beyond_all_floats_is_refused() -> None:
-    with pytest.raises(ConfigError, match="scale: "):
-        checked([-1.7e308, 1.7e308])
-    assert checked([0, 5]) == (0.0, 5.0)
+def test_halves_of_other_scales_are_halves() -> None:
+    for width in (18, 36, 180, 0.5, 7):
+        for score in range(1, 10):
+            value = (2 * score - 1) / 18 * width
+            if Fraction(value) == Fraction(2 * score - 1, 18) * Fraction(width):
+                assert whole(to_ten(value, 0, width)) == score + 1, (value, width)
+    assert [to_ten(value, 0, 18) for value in range(1, 18, 2)] == [score + 0.5 for score in range(1, 10)]
+
+
+def test_ends_may_be_any_numbers() -> None:
+    assert checked([0, 5]) == (0.0, 5.0) and checked([-1.7e308, 1.7e308]) == (-1.7e308, 1.7e308)
+    assert to_ten(0.0, -1.7e308, 1.7e308) == 5.5

@@ -145,6 +145,24 @@ def test_votes_that_are_none_are_counted(run, published) -> None:
     assert read.table["mean"][:] == [mean_of(votes) for votes in good] and read.table["votes"][:] == good
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "uint8", "int32"])
+@pytest.mark.parametrize("photo", [Image(), Value("binary"), Value("large_binary")])
+def test_numbers_and_pictures_of_every_kind_and_what_is_kept_stays_beside_them(
+    run, tmp_path, jpeg, kind, photo
+) -> None:
+    count, content = 60, [jpeg(number) for number in range(60)]
+    content[7] = b"<html>"
+    told = {"photo": content, "stars": [at % 6 for at in range(count)], "at": list(range(count))}
+    features = Features({"photo": photo, "stars": Value(kind), "at": Value("int64")})
+    (tmp_path / "set").mkdir()
+    Dataset.from_dict(told, features=features).to_parquet(str(tmp_path / "set" / "train.parquet"))
+    read = read_scored(str(tmp_path / "set"), run=run, columns=STARS, scale=[0, 5], keep=["at", "stars"])
+    assert read.table["at"][:] == [at for at in range(count) if at != 7] and read.refused == {"image: not an image": 1}
+    for row in read.table:
+        assert row["row_id"] == f"train-{row['at']}" and row["image"]["bytes"] == content[row["at"]]
+        assert row["mean"] == [1.0, 2.8, 4.6, 6.4, 8.2, 10.0][row["at"] % 6] and row["stars"] == row["at"] % 6
+
+
 def test_an_image_folder_is_read_as_it_lies(run, tmp_path, jpeg) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

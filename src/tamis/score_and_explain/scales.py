@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 from tamis.config import ConfigError
 
@@ -16,10 +17,9 @@ def mean_of(votes: Sequence[int]) -> float:
 
 
 def to_ten(value: float, low: float, high: float) -> float:
-    """Linear: low becomes 1, high becomes 10. A number of the scale 1..10 stays what it is, to the last bit."""
-    if (low, high) == (LOW, HIGH):
-        return float(value)
-    return LOW + (HIGH - LOW) * ((value - low) / (high - low))
+    """Linear: low becomes 1, high becomes 10. In fractions: ends, halves and means of 1 to 10 come out exact."""
+    start, end = Fraction(low), Fraction(high)
+    return float(LOW + (HIGH - LOW) * (Fraction(value) - start) / (end - start))
 
 
 def whole(mean: float) -> int:
@@ -30,7 +30,6 @@ def whole(mean: float) -> int:
 def checked(scale: Sequence[float]) -> tuple[float, float]:
     """The ends of a scale that scores are told on, or why they are none."""
     numbers = [end for end in scale if isinstance(end, int | float) and not isinstance(end, bool)]
-    fits = len(scale) == len(numbers) == 2 and all(map(math.isfinite, (*numbers, numbers[-1] - numbers[0])))
-    if not fits or not numbers[0] < numbers[1]:
+    if len(scale) != 2 or len(numbers) != 2 or not all(map(math.isfinite, numbers)) or not numbers[0] < numbers[1]:
         raise ConfigError(f"scale: {list(scale)} is not accepted; expected the lowest and the highest score, as [0, 1]")
     return float(numbers[0]), float(numbers[1])
