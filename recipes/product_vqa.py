@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     writers = scorers.build(config.writing())
     describers = scorers.build(config.scorers, image_column="image")
-    answerers = scorers.build(config.answering(["a word"], {}), image_column="image")
+    answerers = scorers.build(config.answering(["a word"], {}), image_column="image")  # answers are known later
     metrics = scorers.build(config.metrics)
     seeds = config.by_seed()
     run = Run(config.output_dir, recipe="product_vqa", config=config, seed=config.seed, report_to=config.report_to)

@@ -50,7 +50,7 @@ def estimate(
         asked = {"train": sample, "train_by_row": sample, "select_by": None, "main_seed": config.seed}
         plain = {config.seed: [arm for arm in seeds[config.seed] if arm.plain][:1]}
         before = len(run.stages)
-        [trained] = train_vqa_loras(wanted(plain, **asked, on_8bit=False), few, run).values()
+        [trained] = train_vqa_loras(wanted(plain, **asked, on_8bit=False), few, run, image_id_column=None).values()
         del run.stages[before:]
         step = trained.train_metrics["seconds"] / trained.train_metrics["steps"]
     arms = [arm for some in seeds.values() for arm in some if arm.trained]

@@ -11,7 +11,7 @@ import numpy as np
 from tamis.columns import column_values
 from tamis.grading import Graded
 from tamis.metrics import stats
-from tamis.product_vqa.arm_forms import AS_8BIT, BASE, BY_ROW, ON_8BIT, TUNED, VqaArm
+from tamis.product_vqa.arm_forms import AS_8BIT, BASE, BY_ROW, ON_8BIT, VqaArm, own_base
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,11 +79,7 @@ def _contests(arms: list[str], best: str) -> list[tuple[str, str]]:
     others = [arm for arm in arms if arm != best]
     found = [(best, other) for other in others if not other.endswith(f".{BY_ROW}")]
     found += [(f"{arm}.{BY_ROW}", arm) for arm in arms if f"{arm}.{BY_ROW}" in arms and arm != BASE]
-    for arm in others:
-        marks = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": arm.rpartition(".")[0]}
-        own = next((base for mark, base in marks.items() if arm.endswith(mark)), BASE)
-        if own in arms and arm not in (BASE, own):
-            found.append((arm, own))
+    found += [(arm, own_base(arm)) for arm in others if own_base(arm) in arms and arm not in (BASE, own_base(arm))]
     return found
 
 

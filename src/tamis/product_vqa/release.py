@@ -69,19 +69,17 @@ class ProductVqaRelease:
         tuned = [*(arm.name for arm in self.arms if arm.shape is not None), *self.chats]
         return {
             "pictures/levels.png": pictures.by_level(told["arms"], CHOSEN_BY, shown[:MOST_LINES], levels),
-            "pictures/gains.png": pictures.differences(telling.own_base(told, tuned), CHOSEN_BY),
+            "pictures/gains.png": pictures.differences(telling.gains(told, tuned), CHOSEN_BY),
             "pictures/answers.png": self._hits_and_misses(),
             "pictures/questions.png": sheets.samples(self.splits["train"], count=SHOWN, seed=self.seed),
         }
 
     def _hits_and_misses(self) -> bytes:
         rows = zip(*(self.answers[name][:] for name in ("split", "arm", "seed", "row_id", "prediction")), strict=True)
-        said = {row_id: told for split, arm, seed, row_id, told in rows if self._is_best(split, arm, seed)}
+        best = ("test", self.best, self.seed)
+        said = {row_id: told for *of, row_id, told in rows if tuple(of) == best}
         test = self.splits["test"]
         return sheets.outcomes(test, [said[row_id] for row_id in test["row_id"][:]], each=SHOWN, seed=self.seed)
-
-    def _is_best(self, split: str, arm: str, seed: int) -> bool:
-        return (split, arm, seed) == ("test", self.best, self.seed)
 
     # ---- cards -------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tamis import cards
 from tamis.metrics.stats import Comparison, Estimate
-from tamis.product_vqa.arm_forms import BASE, BY_ROW, TUNED
+from tamis.product_vqa.arm_forms import BASE, BY_ROW, own_base
 from tamis.product_vqa.measuring import CHOSEN_BY, IN_8BIT
 
 Name = Callable[[str], str]
@@ -30,17 +30,12 @@ def by_level(results: dict[str, Any], metric: str, name: Name) -> Table:
 
 def over_base(results: dict[str, Any], metrics: Sequence[str], name: Name) -> Table | None:
     """Every arm against its own model as it is, on the same questions."""
-    return _pairs(results, metrics, name, _is_own_base)
+    return _pairs(results, metrics, name, lambda a, b: b == own_base(a))
 
 
-def own_base(results: dict[str, Any], arms: Sequence[str]) -> list[dict[str, Any]]:
+def gains(results: dict[str, Any], arms: Sequence[str]) -> list[dict[str, Any]]:
     """Comparisons of these arms with their own models as they are."""
-    return [one for one in results["comparisons"] if one["a"] in arms and _is_own_base(one["a"], one["b"])]
-
-
-def _is_own_base(a: str, b: str) -> bool:
-    bases = {f".{BY_ROW}": f"{BASE}.{BY_ROW}", f".{TUNED}": a.rpartition(".")[0]}
-    return b == next((base for mark, base in bases.items() if a.endswith(mark)), BASE)
+    return [one for one in results["comparisons"] if one["a"] in arms and one["b"] == own_base(one["a"])]
 
 
 def best_by_level(results: dict[str, Any], best: str, metrics: Sequence[str], name: Name) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tamis import select
-from tamis.product_vqa.arm_forms import BY_ROW, ON_8BIT, VqaArm, folder
+from tamis.product_vqa.arm_forms import AS_8BIT, BY_ROW, ON_8BIT, VqaArm, folder
 from tamis.training.vqa_lora import Wanted
 
 if TYPE_CHECKING:
@@ -41,11 +41,6 @@ def rows_of(arm: VqaArm, train: Dataset, train_by_row: Dataset | None, select_by
     return train
 
 
-def kept(by_seed: dict[int, list[VqaArm]], subsets: dict[str, Wanted], main_seed: int) -> dict[str, Dataset]:
-    """Rows of the arms of the main seed that were tuned on less than all, by name: what a reader may want to load."""
-    return {arm.name: subsets[arm.name].rows for arm in by_seed[main_seed] if arm.way is not None}
-
-
 def table(arms: list[VqaArm], subsets: dict[str, Any], name: Any) -> tuple[list[str], list[list[Any]]]:
     """Every arm: what it is, and on how many rows it was tuned."""
     lines = []
@@ -66,6 +61,6 @@ def _meaning(arm: VqaArm) -> str:
         None: "the whole training split",
         BY_ROW: "split by row: its test pictures were seen in training",
         ON_8BIT: "tuned on the base in 8 bits, and measured there",
-        "8bit": f"the LoRA of {arm.adapter}, on the base in 8 bits",
+        AS_8BIT: f"the LoRA of {arm.adapter}, on the base in 8 bits",
     }
     return f"{shape}; {also[arm.mark]}"

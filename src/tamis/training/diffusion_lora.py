@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
 from tamis.journal import content_hash, source_code
 from tamis.training.adapter import Adapter, base_of, finished, refuse_names
+from tamis.training.bounds import refuse_outside
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -71,28 +71,28 @@ class DiffusionLora:
         self.refuse_unfit_training()
 
     def refuse_unfit_training(self) -> None:
-        for name, least in (
-            ("resolution", 8),
-            ("lora_r", 1),
-            ("lora_alpha", 1e-9),
-            ("num_train_epochs", 1),
-            ("num_repeats", 1),
-            ("max_train_steps", 1),
-            ("train_batch_size", 1),
-            ("gradient_accumulation_steps", 1),
-            ("learning_rate", 0),
-            ("lr_warmup_steps", 0),
-            ("adam_weight_decay", 0),
-            ("max_grad_norm", 1e-9),
-            ("snr_gamma", 1e-9),
-            ("dpo_beta", 1e-9),
-            ("adapters_at_once", 1),
-            ("checkpoint_seconds", 0),
-            ("sample_every", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and not least <= value < math.inf:
-                raise ConfigError(f"{name}: {value!r} is not accepted; expected {least:g} or more")
+        refuse_outside(
+            self,
+            (
+                ("resolution", 8),
+                ("lora_r", 1),
+                ("lora_alpha", 1e-9),
+                ("num_train_epochs", 1),
+                ("num_repeats", 1),
+                ("max_train_steps", 1),
+                ("train_batch_size", 1),
+                ("gradient_accumulation_steps", 1),
+                ("learning_rate", 0),
+                ("lr_warmup_steps", 0),
+                ("adam_weight_decay", 0),
+                ("max_grad_norm", 1e-9),
+                ("snr_gamma", 1e-9),
+                ("dpo_beta", 1e-9),
+                ("adapters_at_once", 1),
+                ("checkpoint_seconds", 0),
+                ("sample_every", 1),
+            ),
+        )
 
     def optimizer_steps(self, images: int) -> int:
         """Steps that so many images of one shape come to."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
 from tamis.journal import content_hash, source_code
 from tamis.training.adapter import Adapter, base_of, finished, refuse_names
+from tamis.training.bounds import refuse_outside
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,25 +54,24 @@ class VlmLora:
         self.refuse_unfit_training()
 
     def refuse_unfit_training(self) -> None:
-        for name, least, below in (
-            ("lora_r", 1, math.inf),
-            ("lora_alpha", 1e-9, math.inf),
-            ("lora_dropout", 0, 1),
-            ("max_pixels", 1, math.inf),
-            ("num_train_epochs", 1, math.inf),
-            ("max_train_steps", 1, math.inf),
-            ("train_batch_size", 1, math.inf),
-            ("gradient_accumulation_steps", 1, math.inf),
-            ("learning_rate", 0, math.inf),
-            ("lr_warmup_ratio", 0, 1),
-            ("adam_weight_decay", 0, math.inf),
-            ("max_grad_norm", 0, math.inf),
-            ("checkpoint_seconds", 0, math.inf),
-        ):
-            value = getattr(self, name)
-            if value is not None and not least <= value < below:
-                bound = "" if below == math.inf else f", below {below:g}"
-                raise ConfigError(f"{name}: {value!r} is not accepted; expected {least:g} or more{bound}")
+        refuse_outside(
+            self,
+            (
+                ("lora_r", 1),
+                ("lora_alpha", 1e-9),
+                ("lora_dropout", 0, 1),
+                ("max_pixels", 1),
+                ("num_train_epochs", 1),
+                ("max_train_steps", 1),
+                ("train_batch_size", 1),
+                ("gradient_accumulation_steps", 1),
+                ("learning_rate", 0),
+                ("lr_warmup_ratio", 0, 1),
+                ("adam_weight_decay", 0),
+                ("max_grad_norm", 0),
+                ("checkpoint_seconds", 0),
+            ),
+        )
 
     def in_key(self) -> dict[str, Any]:
         """What decides an adapter, of these settings; a recipe's own fields do not."""
