@@ -10,20 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_adapters
 import torch
 from safetensors.torch import load_file, save_file
+from small_adapters import IDS, TINY
 from small_blip import files
 
-import tamis.tiny
 from tamis.config import ConfigError
 from tamis.sources import Source, pin
 from tamis.training import merge_layers, peft_files
 from tamis.training.merge import Merge, MergedAdapter, fold, merge_adapters, save_folded
 
-TINY = str(Path(tamis.tiny.__file__).parent / "weights" / "vlm")
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SOME, OTHERS = ["q_proj", "down_proj"], ["q_proj", "up_proj"]
-IDS = torch.arange(5, 25)[None]
 Parts = dict[str, Path]
 
 
@@ -52,20 +51,9 @@ def logits(model: Any) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def write(whole: Any, base: Source) -> Callable[..., Path]:
     """An adapter of random matrices, both of them."""
-    from peft import LoraConfig, get_peft_model
 
-    def call(folder: Path, seed: int, layers: list[str] = SOME, *, r: int = 4, **more: Any) -> Path:
-        more = {"lora_alpha": 2 * r, "dtype": torch.float32} | more
-        dtype = more.pop("dtype")
-        paths = rf".*language_model.*\.({'|'.join(layers)})"
-        worn = get_peft_model(copy.deepcopy(whole), LoraConfig(r=r, target_modules=paths, **more))
-        generator = torch.Generator().manual_seed(seed)
-        for name, weight in worn.named_parameters():
-            if "lora_" in name:
-                weight.data = (0.3 * torch.randn(weight.shape, generator=generator)).to(dtype)
-        folder.mkdir(parents=True)
-        peft_files.save(worn, folder, base)
-        return folder
+    def call(folder: Path, seed: int, layers: list[str] = SOME, **more: Any) -> Path:
+        return small_adapters.write(whole, base, folder, seed, layers, **more)
 
     return call
 

@@ -88,7 +88,7 @@ def merge_adapters(
 
     `ties_factors` keeps the rank of its parts, and takes none. lora_alpha is the rank: B·A is the change.
     """
-    from tamis.training import merge_layers
+    from tamis.training import merge_layers, merged_files
 
     if (rank is None) != (merge.kind == "ties_factors"):
         expected = "1 or more" if rank is None else "None: the rank of its parts is kept"
@@ -119,7 +119,7 @@ def merge_adapters(
     }
     adapter = Adapter(folder, base.repo_id, base.revision, numbers)
     unfinish(folder)
-    files = _write(weights, _config(read, weights, base), folder)
+    files = merged_files.write(read, weights, base, folder)
     record(adapter, key, files, told | {"relative_errors": errors})
     return MergedAdapter(adapter, error, errors)
 
@@ -252,44 +252,3 @@ def _found(adapter: Adapter) -> MergedAdapter:
 
 def _ratio(error: float, whole: float) -> float:
     return error / whole if whole else 0.0
-
-
-def _config(parts: list[Part], weights: dict[str, torch.Tensor], base: Source) -> dict[str, Any]:
-    """The first part's, of all layers by their full paths: an ending could name a layer that none of them changes."""
-    from tamis.training import merge_layers
-
-    rank = max(weight.shape[0] for name, weight in weights.items() if name.endswith(merge_layers.DOWN))
-    ranks = {
-        layer: weights[f"{merge_layers.PREFIX}{layer}{merge_layers.DOWN}"].shape[0]
-        for layer in merge_layers.layers(parts)
-    }
-    others = {layer: own for layer, own in ranks.items() if own != rank}  # of `ties_factors` with patterns of ranks
-    return parts[0].config | {
-        "r": rank,
-        "lora_alpha": rank,
-        "rank_pattern": others,
-        "alpha_pattern": others,
-        "use_rslora": False,
-        "target_modules": merge_layers.layers(parts),
-        "exclude_modules": None,
-        "layers_to_transform": None,
-        "layers_pattern": None,
-        "init_lora_weights": True,
-        "base_model_name_or_path": base.repo_id,
-        "revision": None if base.local else base.revision,
-        "inference_mode": True,
-    }
-
-
-def _write(weights: dict[str, torch.Tensor], config: dict[str, Any], folder: Path) -> list[str]:
-    """In the form of peft_files.save(), which takes them from a model."""
-    from safetensors.torch import save_file
-
-    from tamis.durable import rename_durably, write_file
-    from tamis.training.peft_files import CONFIG, WEIGHTS
-
-    partial = folder / f".{WEIGHTS}.partial"
-    save_file(weights, partial, metadata={"format": "pt"})
-    rename_durably(partial, folder / WEIGHTS)
-    write_file(folder / CONFIG, f"{json.dumps(config, indent=2, sort_keys=True)}\n".encode())
-    return [CONFIG, WEIGHTS]
