@@ -35,6 +35,11 @@ def pooled(name: str) -> str:
     return _DRAW.sub(r"\1", name)
 
 
+def folder(name: str, seed: int, main_seed: int) -> str:
+    """Where the adapter of an arm lies, which other seeds train too."""
+    return name if seed == main_seed else f"{name}.seed-{seed}"
+
+
 @dataclass(frozen=True)
 class Forms:
     """The names that a recipe takes."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tamis import select
+from tamis import arm_names, select
 from tamis.arm_names import Arm, Forms, largest
 from tamis.columns import column_values
 
@@ -38,7 +38,7 @@ class Choice:
 
     def folder(self, topic: str, main_seed: int) -> str:
         """TOPIC/ARM, or ARM where one is trained over all topics."""
-        own = self.arm.name + ("" if self.seed == main_seed else f".seed-{self.seed}")
+        own = arm_names.folder(self.arm.name, self.seed, main_seed)
         return f"{topic}/{own}" if topic else own
 
 

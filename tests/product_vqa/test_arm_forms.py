@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from datasets import Dataset
 
+from tamis import arm_names
 from tamis.config import ConfigError
 from tamis.product_vqa import arm_forms, tuning
 
@@ -23,7 +24,7 @@ def test_a_name_says_shape_and_what_is_done_with_it() -> None:
     assert (half.way, half.share, half.trained) == ("top", 0.5, True)
     eight, on_eight = arm_forms.parse(f"{SHAPE}.8bit"), arm_forms.parse(f"{SHAPE}.on-8bit")
     assert not eight.trained and eight.adapter == SHAPE and on_eight.trained and on_eight.adapter == on_eight.name
-    assert [arm_forms.folder(SHAPE, seed, 1) for seed in (1, 2)] == [SHAPE, f"{SHAPE}.seed-2"]
+    assert [arm_names.folder(SHAPE, seed, 1) for seed in (1, 2)] == [SHAPE, f"{SHAPE}.seed-2"]
 
 
 @pytest.mark.parametrize(

@@ -77,10 +77,6 @@ def refuse_unfit(by_seed: dict[int, list[VqaArm]], select_by: str | None) -> Non
                 raise ConfigError(f"{setting}: {arm.name}: has no seed; it answers once")
 
 
-def folder(name: str, seed: int, main_seed: int) -> str:
-    return name if seed == main_seed else f"{name}.seed-{seed}"
-
-
 def own_base(arm: str) -> str:
     """The arm that is its model as it is, asked the same questions."""
     if arm.endswith(f".{BY_ROW}"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tamis.arm_names import folder
 from tamis.metrics.average_mark.average_mark import WEIGHTS
-from tamis.product_vqa.arm_forms import AS_8BIT, BASE, BY_ROW, ON_8BIT, VqaArm, folder
+from tamis.product_vqa.arm_forms import AS_8BIT, BASE, BY_ROW, ON_8BIT, VqaArm
 from tamis.scorers.blip_vqa import BlipVqa
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tamis import select
-from tamis.product_vqa.arm_forms import AS_8BIT, BY_ROW, ON_8BIT, VqaArm, folder
+from tamis.arm_names import folder
+from tamis.product_vqa.arm_forms import AS_8BIT, BY_ROW, ON_8BIT, VqaArm
 from tamis.training.vqa_lora import Wanted
 
 if TYPE_CHECKING:

@@ -1,0 +1,119 @@
+"""One seed's line of models: the base, and after each iteration the same with one more merged adapter.
+
+The model of an iteration is the base wearing the chain of merged adapters so far: what is published is what was
+measured. To be tuned, it is written whole, with the chain folded in: its own weights are then the reference of DPO.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tamis import models
+from tamis.arm_names import folder
+from tamis.score_and_explain.arm_forms import CONSISTENCY, MERGED, SCORING, SFT, ExplainArm
+from tamis.sources import pin
+from tamis.training.chain import chained
+from tamis.training.merge import Merge, MergedAdapter, merge_adapters, save_folded
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tamis.run import Run
+    from tamis.sources import Source
+
+PAIRS = (SCORING, CONSISTENCY)
+
+
+@dataclass
+class Line:
+    root: Source
+    base: tuple[str, str | None]  # the root as the settings name it: repo or folder, revision
+    seed: int
+    main_seed: int
+    run: Run
+    iteration: int = 0  # how many are finished
+    merged: list[Path] = field(default_factory=list)  # each to be worn on what those before it make
+    worn: Path | None = None  # all of them as one adapter of the root
+    errors: dict[str, float] = field(default_factory=dict)  # what the rank of a merged adapter lost, by its name
+
+    def name(self, arm: str) -> str:
+        """Of an arm's adapter in the iteration under way."""
+        return folder(f"{arm}.iteration-{self.iteration + 1}", self.seed, self.main_seed)
+
+    def wearing(self) -> dict[str, Any]:
+        return {"adapter": str(self.worn)} if self.worn else {}
+
+    def subsets(self, pairs: dict[str, Dataset]) -> dict[str, Dataset]:
+        """Pairs to be trained on, by the adapter's name."""
+        return {self.name(kind): pairs[kind] for kind in PAIRS}
+
+    def to_tune(self, dtype: Any) -> tuple[str, str | None]:
+        """The model that this iteration's adapters are trained on, and its revision: the root, or a folder."""
+        if self.worn is None:
+            return self.base
+        name = folder(f"{MERGED}.iteration-{self.iteration}", self.seed, self.main_seed)
+        return self._folded(self.base, {"chain": self.worn}, Merge("linear"), name, dtype), None
+
+    def merge(
+        self, tuned: tuple[str, str | None], arms: list[ExplainArm], merge: Merge, rank: int, dtype: Any
+    ) -> dict[str, dict[str, Any]]:
+        """For every arm of this iteration, by its adapter's name: which model, and what it wears. Then the next begins.
+
+        tuned: what to_tune() gave. The adapters of this iteration lie where they were trained.
+        """
+        trained = {kind: self.run.output_dir / "adapters" / self.name(kind) for kind in (*PAIRS, SFT)}
+        parts = {kind: trained[kind] for kind in PAIRS}
+        links, found = {}, {}
+        for arm in arms:
+            name = self.name(arm.name)
+            if arm.exact:
+                found[name] = {"model": self._folded(tuned, parts, merge, name, dtype), "revision": None}
+            elif arm.merged:
+                made = self._merged(tuned, parts, arm.merge or merge, rank, name)
+                self.errors[name], links[name] = made.relative_error, made.adapter.path
+            elif arm.name in trained:
+                links[name] = trained[arm.name]
+        found |= {name: {"adapter": str(self._chained(link, name))} for name, link in links.items()}
+        leading = self.name(MERGED)
+        self.merged.append(links[leading])
+        self.worn = Path(found[leading]["adapter"])
+        self.iteration += 1
+        return found
+
+    def _merged(
+        self, tuned: tuple[str, str | None], parts: dict[str, Path], merge: Merge, rank: int, name: str
+    ) -> MergedAdapter:
+        made = None
+        if self.run.is_main:
+            base, given = pin(tuned[0], "model", tuned[1]), None if merge.kind == "ties_factors" else rank
+            where = self.run.output_dir / "adapters" / name
+            made = merge_adapters(parts, merge, base, where, rank=given, device=models.device())
+        return self.run.from_main(made)
+
+    def _chained(self, link: Path, name: str) -> Path:
+        where = self.run.output_dir / "chains" / name
+        if self.run.is_main:
+            chained([*self.merged, link], self.root, where)
+        self.run.wait()
+        return where
+
+    def _folded(self, of: tuple[str, str | None], parts: dict[str, Path], merge: Merge, name: str, dtype: Any) -> str:
+        """The model with the merged change in its own weights, in a folder of its own."""
+        model, revision = of
+        written = self.run.output_dir / "models" / name
+
+        def load() -> tuple[Any, list[Any]]:
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+
+            whole = AutoModelForImageTextToText.from_pretrained(
+                model, revision=revision, dtype=dtype, use_safetensors=True
+            )
+            return whole, [AutoProcessor.from_pretrained(model, revision=revision)]
+
+        if self.run.is_main:
+            models.release()
+            save_folded(load, parts, merge, pin(model, "model", revision), written, dtype=dtype)
+        self.run.wait()
+        return str(written)
