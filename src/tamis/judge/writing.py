@@ -1,4 +1,7 @@
-"""Texts written by a chat model, many at a time: prompts of like length together, padded on the left."""
+"""Texts written by a chat model, many at a time: prompts of like length together, padded on the left.
+
+Replies that are begun in several ways to one text and the same images share one reading of what they have in common.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tamis.images import fitted
 from tamis.judge.asking import Ask
+from tamis.judge.branches import Branches, branched
 from tamis.judge.prompts import parts, together
 
 if TYPE_CHECKING:
@@ -44,24 +48,50 @@ def write(
     options["eos_token_id"] = loaded.model.generation_config.eos_token_id or loaded.tokenizer.eos_token_id
     pad = loaded.tokenizer.pad_token_id
     options["pad_token_id"] = pad if pad is not None else loaded.tokenizer.eos_token_id
-    alike: dict[tuple[Any, ...], list[tuple[int, dict[str, torch.Tensor]]]] = defaultdict(list)
-    for number, ask in enumerate(asks):
-        inputs = _inputs(loaded, ask, max_pixels)
-        key = tuple((name, value.shape[1:]) for name, value in inputs.items() if not _is_row(value, inputs))
-        alike[key].append((number, inputs))
+    alike: dict[tuple[Any, ...], list[tuple[list[int], list[dict[str, torch.Tensor]]]]] = defaultdict(list)
+    for numbers in _together(loaded, asks):
+        first = _prompt(loaded, asks[numbers[0]], max_pixels)
+        rows = [_begun(loaded, first, asks[number].begun) for number in numbers]
+        key = tuple((name, value.shape[1:]) for name, value in first.items() if not _is_row(value, first))
+        alike[len(numbers), *key].append((numbers, rows))
     texts = [""] * len(asks)
     with torch.inference_mode(), _drawing(loaded, seed):
-        for group in alike.values():
-            for part in parts(group, lambda one: _length(one[1]) + max_new_tokens, most=batch_size, tokens=tokens):
-                batch = _batch([inputs for _, inputs in part], options["pad_token_id"])
-                written = loaded.model.generate(**{k: v.to(loaded.device) for k, v in batch.items()}, **options)
-                new = loaded.tokenizer.batch_decode(written[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-                for (number, _), text in zip(part, new, strict=True):
+        for (count, *_), group in alike.items():
+            sizes = {"most": max(1, batch_size // count), "tokens": tokens // count}
+            for part in parts(group, lambda one: max(map(_length, one[1])) + max_new_tokens, **sizes):
+                new = _written(loaded, [rows for _, rows in part], options)
+                for number, text in zip((number for numbers, _ in part for number in numbers), new, strict=True):
                     texts[number] = text
     return texts
 
 
+def _together(loaded: Loaded, asks: list[Ask]) -> list[list[int]]:
+    """Numbers of asks, those that share their images and their text in one list, where the model may share at all."""
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for number, ask in enumerate(asks):
+        shares = bool(ask.images) and loaded.whole is None
+        groups[(*map(id, ask.images), ask.text) if shares else number].append(number)
+    return list(groups.values())
+
+
+def _written(loaded: Loaded, groups: list[list[dict[str, torch.Tensor]]], options: dict[str, Any]) -> list[str]:
+    """What the model writes after each row, group by group; rows of one group begin alike."""
+    if len(groups[0]) == 1:
+        batch = _batch([rows[0] for rows in groups], options["pad_token_id"])
+        written = loaded.model.generate(**{k: v.to(loaded.device) for k, v in batch.items()}, **options)
+        new = written[:, _length(batch) :]
+    else:
+        branches = [Branches.of([row["input_ids"][0].tolist() for row in rows]) for rows in groups]
+        beginnings = [_cut(rows[0], one.common) for rows, one in zip(groups, branches, strict=True)]
+        new = branched(loaded, _batch(beginnings, options["pad_token_id"]), branches, options)
+    return loaded.tokenizer.batch_decode(new, skip_special_tokens=True)
+
+
 def _inputs(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor]:
+    return _begun(loaded, _prompt(loaded, ask, max_pixels), ask.begun)
+
+
+def _prompt(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor]:
     """One ask as the model's chat template renders it; control tokens in its text are text."""
     import torch
 
@@ -83,15 +113,25 @@ def _inputs(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor
         sanitize_control_tokens=True,
         **thinking,
     )
-    inputs = {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
-    if ask.begun:
-        begun = loaded.tokenizer.encode(ask.begun, add_special_tokens=False, split_special_tokens=True)
-        tail = {"input_ids": torch.tensor([begun]), "attention_mask": torch.ones(1, len(begun), dtype=torch.long)}
-        for name, value in inputs.items():
-            if _is_row(value, inputs) and name != "input_ids":
-                tail.setdefault(name, torch.zeros(1, len(begun), dtype=value.dtype))  # of no kind but text
-        inputs |= {name: torch.cat((inputs[name], more), dim=1) for name, more in tail.items()}
-    return inputs
+    return {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
+
+
+def _begun(loaded: Loaded, inputs: dict[str, torch.Tensor], begun: str) -> dict[str, torch.Tensor]:
+    """The prompt, and how the reply begins."""
+    import torch
+
+    if not begun:
+        return inputs
+    ids = loaded.tokenizer.encode(begun, add_special_tokens=False, split_special_tokens=True)
+    tail = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+    for name, value in inputs.items():
+        if _is_row(value, inputs) and name != "input_ids":
+            tail.setdefault(name, torch.zeros(1, len(ids), dtype=value.dtype))  # of no kind but text
+    return inputs | {name: torch.cat((inputs[name], more), dim=1) for name, more in tail.items()}
+
+
+def _cut(inputs: dict[str, torch.Tensor], length: int) -> dict[str, torch.Tensor]:
+    return {name: value[:, :length] if _is_row(value, inputs) else value for name, value in inputs.items()}
 
 
 def _is_row(value: torch.Tensor, inputs: dict[str, torch.Tensor]) -> bool:
