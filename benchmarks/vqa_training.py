@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,10 +34,12 @@ from vqa_answering import QUESTIONS, build
 from tamis.run import Run
 from tamis.training.checkpoints import Checkpoint
 from tamis.training.lora_shapes import LoraShape
+from tamis.training.pictures import Pictures
 from tamis.training.vision_cache import VisionCache
 from tamis.training.vqa_lora import VqaLora
 from tamis.training.vqa_model import VqaModel, load
-from tamis.training.vqa_rows import Columns, Pictures, Rows, learnable, read
+from tamis.training.vqa_rows import Columns, Rows, learnable, read
+from tamis.training.vqa_sweep import as_seen
 from tamis.training.vqa_training import VqaTraining
 
 SHAPE, SIDE = "r16-query-value-out", 256
@@ -61,15 +64,17 @@ class Bench:
         rows = pictures(shown, first=0, side=SIDE)
         rows = rows.select([number for number in range(shown) for _ in QUESTIONS])
         rows = rows.add_column("question", list(QUESTIONS) * shown).add_column("answer", list(ANSWERS) * shown)
-        self.pictures = Pictures(self.model, Columns("image", "question", "answer", None))
-        self.rows: Rows = learnable(*read(rows, self.pictures), {}, self.model, self.config)
+        self.pictures = Pictures("image")
+        columns = Columns("image", "question", "answer", None)
+        self.rows: Rows = learnable(*read(rows, columns, self.pictures), {}, self.model, self.config)
         self.steps = self.config.max_train_steps
 
     def epoch(self, run: Run, *, gigabytes: float) -> Epoch:
         with TemporaryDirectory(dir=self.folder) as name:
             began = Spent.now()
             digests = list(self.pictures.where)
-            cache = VisionCache(self.pictures, digests, Path(name), gigabytes=gigabytes, identity={})
+            encode = partial(as_seen, self.model, self.pictures)
+            cache = VisionCache(encode, Path(name), gigabytes=gigabytes, identity={})
             cache.fill(digests, run)
             encoding, began = Spent.since(began), Spent.now()
             training = VqaTraining(

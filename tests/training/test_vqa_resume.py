@@ -99,15 +99,17 @@ def test_cut_off_anywhere(
     vqa: Callable[..., Any], blip: Path, monkeypatch: pytest.MonkeyPatch, whole: Any, where: str
 ) -> None:
     monkeypatch.setattr(vision_cache, "PER_FILE", 3)
+    monkeypatch.setattr(vision_cache, "ENCODED_AT_ONCE", 3)
     with monkeypatch.context() as patched:
         if where == "pictures":
             write, done = VisionCache._write, []
 
-            def cut(self: VisionCache, path: Path, some: list[str]) -> None:
+            def cut(self: VisionCache, *some: Any) -> bool:
                 if done:
-                    path.with_name(f".{path.name}.1.partial").write_bytes(b"half of it")
+                    (self.folder / ".x.features.partial").write_bytes(b"half of it")
                     raise Killed
-                done.append(write(self, path, some))
+                done.append(write(self, *some))
+                return done[0]
 
             patched.setattr(VisionCache, "_write", cut)
         elif where == "step":

@@ -1,121 +1,191 @@
 """What a frozen vision tower sees in each picture, computed once, in files that are mapped into memory.
 
-Questions share pictures, epochs repeat them, adapters of a sweep learn from the same: without a cache each of these
-encodes them again. Files are named by everything that decides what they hold, and are whole once they have their name;
-they lie with the run's checkpoints, and go when its adapters are finished.
+Questions share pictures, epochs repeat them, adapters of a sweep and models of several iterations look at the same:
+without a cache each of these encodes them again. A picture is known by the hash of its bytes, in a subfolder named by
+everything else that decides what is seen in it; files are whole once they have their name. The folder may outlive a
+run and be shared by several. Within its budget, what other settings left is removed once its room is needed, the
+longest unused first.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tamis.durable import rename_durably
+from tamis.durable import locked, rename_durably
 
 if TYPE_CHECKING:
     from tamis.run import Run
-    from tamis.training.vqa_rows import Pictures
 
 PER_FILE = 64
+BYTES_PER_FILE = 64 << 20  # or sooner: pictures of many tokens take megabytes each
 ENCODED_AT_ONCE = 8
+TOLD = "told"
 
 
-class VisionCache:
-    """The first pictures of a list, as many as the budget holds; the others are encoded whenever they are asked for."""
-
-    def __init__(
-        self, pictures: Pictures, digests: list[str], folder: Path, *, gigabytes: float, identity: dict[str, Any]
-    ) -> None:
-        self.pictures = pictures
-        self.folder = folder
-        model = pictures.model
-        self._shape = model.features_shape
-        self._bytes = math.prod(self._shape) * model.dtype.itemsize
-        self.kept = digests[: int(gigabytes * 1e9 / self._bytes)]
-        self.encoded_again = 0  # pictures, outside of the cache
-        told = identity | {"dtype": str(model.dtype), "shape": self._shape}
-        self._files = {
-            self.folder / f"{hashlib.sha256(json.dumps([told, some]).encode()).hexdigest()[:32]}.features": some
-            for some in (self.kept[first : first + PER_FILE] for first in range(0, len(self.kept), PER_FILE))
-        }
-        self._mapped: dict[str, torch.Tensor] = {}
-
-    def fill(self, wanted: Collection[str], run: Run) -> int:
-        """Encodes what is missing of the pictures that are wanted, shared out over the ranks; how many it were here."""
-        from tqdm.auto import tqdm
-
-        needed = {path: some for path, some in self._files.items() if not set(wanted).isdisjoint(some)}
-        if run.is_main:
-            self._sweep()
-        run.wait()
-        missing = [path for path in needed if not path.is_file()]
-        run.wait()  # every rank has looked before the first one writes
-        mine = missing[run.rank :: run.ranks]
-        encoded = 0
-        with tqdm(
-            total=sum(map(len, map(needed.get, mine))), desc="features", unit="image", disable=not run.is_main
-        ) as bar:
-            for path in mine:
-                self._write(path, needed[path])
-                encoded += len(needed[path])
-                bar.update(len(needed[path]))
-        run.wait()
-        for path, some in needed.items():
-            self._mapped |= dict(zip(some, self._map(path, len(some)), strict=True))
-        return encoded
-
-    def features(self, digests: list[str]) -> torch.Tensor:
-        """(digests, patches, width) on the model's device. A picture that several ask for is encoded once."""
-        others = [digest for digest in dict.fromkeys(digests) if digest not in self._mapped]
-        found = dict(zip(others, self._encoded(others), strict=True)) if others else {}
-        self.encoded_again += len(others)
-        device = self.pictures.model.device
-        seen = [found[digest] if digest in found else self._mapped[digest] for digest in digests]
-        return torch.stack([one.to(device, non_blocking=True) for one in seen])
+@dataclass(frozen=True)
+class Seen:
+    features: torch.Tensor
+    told: Any = None  # what else is to be known of the picture, as JSON has it
 
     @property
     def bytes(self) -> int:
-        return len(self.kept) * self._bytes
+        return self.features.numel() * self.features.element_size()
+
+
+class VisionCache:
+    """As many pictures as the budget holds; the others are encoded whenever they are asked for."""
+
+    def __init__(
+        self,
+        encode: Callable[[list[str]], list[Seen]],
+        folder: Path,
+        *,
+        gigabytes: float,
+        identity: dict[str, Any],
+    ) -> None:
+        self.encode = encode
+        self.whole = folder
+        self.folder = folder / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        self.limit = int(gigabytes * 1e9)
+        self.encoded_again = 0  # pictures, outside of the cache
+        self._files: dict[Path, list[str]] = {}  # the pictures of each that is mapped
+        self._where: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}
+        self._look()
+
+    @property
+    def kept(self) -> Collection[str]:
+        return self._where.keys()
+
+    @property
+    def bytes(self) -> int:
+        return _bytes(self.folder)
+
+    def told(self, digest: str) -> Any:
+        """What the encoder told of a picture that is kept."""
+        return self._told[digest]
+
+    def fill(self, wanted: Collection[str], run: Run) -> int:
+        """Encodes what is missing, shared out over the ranks, until the budget is spent; how many it were here."""
+        from tqdm.auto import tqdm
+
+        run.wait()
+        self._look()
+        missing = [digest for digest in dict.fromkeys(wanted) if digest not in self._where]
+        run.wait()  # every rank has looked before the first one writes
+        if self.limit == 0 or not missing:
+            return 0
+        mine = missing[run.rank :: run.ranks]
+        encoded, waiting = 0, {}
+        with tqdm(total=len(mine), desc="features", unit="image", disable=not run.is_main) as bar:
+            for first in range(0, len(mine), ENCODED_AT_ONCE):
+                some = mine[first : first + ENCODED_AT_ONCE]
+                waiting |= dict(zip(some, self.encode(some), strict=True))
+                encoded += len(some)
+                bar.update(len(some))
+                due = len(waiting) >= PER_FILE or sum(one.bytes for one in waiting.values()) >= BYTES_PER_FILE
+                if due or first + ENCODED_AT_ONCE >= len(mine):
+                    if not self._write(waiting, set(wanted)):
+                        break
+                    waiting = {}
+        run.wait()
+        self._look()
+        return encoded
+
+    def features(self, digests: list[str]) -> list[torch.Tensor]:
+        """Of each; a picture that several ask for is encoded once."""
+        others = [digest for digest in dict.fromkeys(digests) if digest not in self._where]
+        found = {digest: self._where[digest].get_tensor(digest) for digest in digests if digest in self._where}
+        for first in range(0, len(others), ENCODED_AT_ONCE):
+            some = others[first : first + ENCODED_AT_ONCE]
+            found |= {digest: one.features for digest, one in zip(some, self.encode(some), strict=True)}
+        self.encoded_again += len(others)
+        return [found[digest] for digest in digests]
 
     def close(self) -> None:
-        self._mapped.clear()
+        for known in (self._files, self._where, self._told):
+            known.clear()
 
-    def _encoded(self, digests: list[str]) -> torch.Tensor:
-        return self.pictures.model.features(self.pictures.pixels(digests))
+    def _look(self) -> None:
+        """Maps what is there, and no more what is gone. A file that lost its name stays readable to who mapped it."""
+        from safetensors import SafetensorError, safe_open
 
-    def _write(self, path: Path, digests: list[str]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            for first in range(0, len(digests), ENCODED_AT_ONCE):
-                seen = self._encoded(digests[first : first + ENCODED_AT_ONCE])
-                if seen.shape[1:] != self._shape:
-                    raise ValueError(f"vision tower: {tuple(seen.shape[1:])} features, expected {self._shape}")
-                seen.cpu().contiguous().view(torch.uint8).numpy().tofile(file)
-        rename_durably(partial, path)
+        there = set(self.folder.glob("*.features"))
+        if there:
+            os.utime(self.folder)  # used now
+        for path in self._files.keys() - there:
+            for digest in self._files.pop(path):
+                self._where.pop(digest, None)
+                self._told.pop(digest, None)
+        for path in there - self._files.keys():
+            try:
+                file = safe_open(path, framework="pt")
+            except FileNotFoundError:  # its room was needed by another run
+                continue
+            except SafetensorError as error:
+                raise OSError(f"{path.name}: not as it was written ({error}); delete it") from error
+            self._files[path] = list(file.keys())
+            self._where |= dict.fromkeys(self._files[path], file)
+            self._told |= json.loads(file.metadata()[TOLD])
 
-    def _map(self, path: Path, pictures: int) -> torch.Tensor:
-        if path.stat().st_size != pictures * self._bytes:
-            raise OSError(f"{path.name}: {path.stat().st_size} bytes, expected {pictures * self._bytes}; delete it")
-        dtype = self.pictures.model.dtype
-        flat = torch.from_file(str(path), shared=False, size=pictures * math.prod(self._shape), dtype=dtype)
-        return flat.view(pictures, *self._shape)
+    def _write(self, seen: dict[str, Seen], wanted: set[str]) -> bool:
+        """As many of these as there is room for; whether it were all."""
+        from safetensors.torch import save
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.whole / ".lock"):
+            self._sweep()
+            for count in range(len(seen), 0, -1):
+                some = dict(list(seen.items())[:count])
+                if sum(one.bytes for one in some.values()) > self.limit:
+                    continue
+                content = save(
+                    {digest: one.features.cpu().contiguous() for digest, one in some.items()},
+                    metadata={TOLD: json.dumps({digest: one.told for digest, one in some.items()})},
+                )
+                if self._make_room(len(content), wanted):
+                    path = self.folder / f"{hashlib.sha256(json.dumps(list(some)).encode()).hexdigest()[:32]}.features"
+                    partial = path.with_name(f".{path.name}.partial")
+                    partial.write_bytes(content)
+                    rename_durably(partial, path)
+                    return count == len(seen)
+        return False
+
+    def _make_room(self, needed: int, wanted: set[str]) -> bool:
+        removable = self._removable(wanted)
+        while _bytes(self.whole) + needed > self.limit:
+            try:
+                path = next(removable)
+            except StopIteration:
+                return False
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return True
+
+    def _removable(self, wanted: set[str]) -> Iterator[Path]:
+        """What other settings left, the longest unused first; then pictures of these that no one asks for now."""
+        others = (path for path in self.whole.iterdir() if path.is_dir() and path != self.folder)
+        yield from sorted(others, key=lambda path: path.stat().st_mtime)
+        for path, digests in list(self._files.items()):
+            if path.is_file() and wanted.isdisjoint(digests):
+                yield path
 
     def _sweep(self) -> None:
-        """Away with what killed runs left half-written, and with what is of other settings or pictures."""
-        for path in self.folder.glob("*"):
-            if path not in self._files:
-                path.unlink()
-        for path in self.folder.glob(".*.partial"):
+        """Away with what killed runs left half-written; whoever holds the lock is the only one that writes."""
+        for path in self.whole.glob("*/.*.partial"):
             path.unlink(missing_ok=True)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.features"))
 
 
 def remove(folder: Path) -> None:

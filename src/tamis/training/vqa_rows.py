@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tamis.config import ConfigError
-from tamis.images import Unscorable, decode_image, image_bytes
+from tamis.images import Unscorable
 from tamis.texts import text
+from tamis.training.pictures import digest_of
 from tamis.training.vqa_prompts import answer_ids, question_ids
 
 if TYPE_CHECKING:
-    import torch
     from datasets import Dataset
 
+    from tamis.training.pictures import Pictures
     from tamis.training.vqa_lora import VqaLora
     from tamis.training.vqa_model import VqaModel
 
@@ -74,52 +72,16 @@ class Rows:
     answers_cut: int = 0
 
 
-class Pictures:
-    """Where each distinct picture is, the first row that holds it; and what it is to the model."""
-
-    def __init__(self, model: VqaModel, columns: Columns) -> None:
-        self.model = model
-        self.columns = columns
-        self.where: dict[str, tuple[Dataset, int]] = {}
-
-    def pixels(self, digests: list[str]) -> torch.Tensor:
-        import torch
-
-        with _threads() as pool:
-            return torch.stack(list(pool.map(self._pixels, digests)))
-
-    def unreadable(self, digests: list[str]) -> dict[str, str]:
-        """Those that no picture can be read from, with the reason."""
-        with _threads() as pool:
-            found = zip(digests, pool.map(self._fault, digests), strict=True)
-            return {digest: reason for digest, reason in found if reason is not None}
-
-    def _fault(self, digest: str) -> str | None:
-        try:
-            self._decoded(digest)
-        except Unscorable as reason:
-            return str(reason)
-        return None
-
-    def _pixels(self, digest: str) -> torch.Tensor:
-        return self.model.pixels(self._decoded(digest))
-
-    def _decoded(self, digest: str) -> Any:
-        rows, position = self.where[digest]
-        return decode_image(rows[position][self.columns.image])
-
-
-def read(rows: Dataset, pictures: Pictures) -> tuple[list[tuple[str, str, str]], Counter[str]]:
+def read(rows: Dataset, columns: Columns, pictures: Pictures) -> tuple[list[tuple[str, str, str]], Counter[str]]:
     """(picture, question, answer) of the rows that have all three; pictures become known to `pictures`.
 
     Two files under one image_id are refused: whoever splits by it would not split by picture.
     """
-    columns = pictures.columns
     kept, left_out = [], Counter()
     stored, ids, named = columns.of(rows), columns.ids(rows), {}
     for position, row in enumerate(stored):
         try:
-            digest = hashlib.sha256(image_bytes(row[columns.image])).hexdigest()
+            digest = digest_of(row[columns.image])
             question = text(row[columns.question], longest=LONGEST, what="question")
             answer = text(row[columns.answer], longest=LONGEST, what="answer")
         except Unscorable as reason:
@@ -151,7 +113,3 @@ def learnable(
         rows.questions_cut += question_cut
         rows.answers_cut += answer_cut
     return rows
-
-
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="images")

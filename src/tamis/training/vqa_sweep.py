@@ -15,9 +15,10 @@ from tamis.run import versions
 from tamis.training.adapter import Adapter, record, unfinish
 from tamis.training.checkpoints import Stack, checkpoint_of
 from tamis.training.peft_files import save
-from tamis.training.vision_cache import VisionCache
+from tamis.training.pictures import Pictures, side_by_side
+from tamis.training.vision_cache import Seen, VisionCache
 from tamis.training.vqa_model import VqaModel, forget_peak, load, peak_bytes
-from tamis.training.vqa_rows import Pictures, Rows, learnable, read
+from tamis.training.vqa_rows import Rows, learnable, read
 from tamis.training.vqa_training import VqaTraining
 
 if TYPE_CHECKING:
@@ -52,11 +53,10 @@ def train_all(asked: Asked, unfinished: list[str]) -> tuple[dict[str, Adapter], 
 def _read(asked: Asked, unfinished: list[str], model: VqaModel) -> tuple[dict[str, Rows], VisionCache, dict[str, int]]:
     """The rows of the adapters to train, and their pictures as the model sees them."""
     config, run = asked.config, asked.run
-    pictures = Pictures(model, asked.columns)
+    pictures = Pictures(asked.columns.image)
     with run.stage("encode images") as entry:
-        # Of finished adapters too: pictures stand in the same files however many adapters are left to train.
         different = {id(one.rows): one.rows for one in asked.wanted.values()}
-        told = {number: read(some, pictures) for number, some in different.items()}
+        told = {number: read(some, asked.columns, pictures) for number, some in different.items()}
         needed = {row[0] for name in unfinished for row in told[id(asked.wanted[name].rows)][0]}
         mine = sorted(pictures.where)[run.rank :: run.ranks]
         unreadable = dict(pair for found in run.gathered([pictures.unreadable(mine)]) for pair in found.items())
@@ -65,19 +65,19 @@ def _read(asked: Asked, unfinished: list[str], model: VqaModel) -> tuple[dict[st
             rows[name] = learnable(*told[id(asked.wanted[name].rows)], unreadable, model, config)
             _tell(name, rows[name], len(asked.wanted[name].rows), config, run)
         cache = VisionCache(
-            pictures,
-            [digest for digest in pictures.where if digest not in unreadable],
+            partial(as_seen, model, pictures),
             asked.features,
             gigabytes=config.vision_cache_gb,
             identity={
                 "base": [asked.base.repo_id, asked.base.revision],
                 "in_8bit": config.load_in_8bit,
+                "dtype": str(model.dtype),
                 "code": source_code(VqaModel),
             },
         )
-        needed -= unreadable.keys()
+        needed = [digest for digest in pictures.where if digest in needed and digest not in unreadable]
         encoded = sum(run.gathered([cache.fill(needed, run)]))
-        kept = {"images": len(needed), "images_cached": len(needed.intersection(cache.kept))}
+        kept = {"images": len(needed), "images_cached": len(cache.kept & set(needed))}
         entry |= {"rows": len(needed), **kept, "images_encoded": encoded, "cache_bytes": cache.bytes}
         entry["images_encoded_at_every_use"] = len(needed) - kept["images_cached"]
     if config.vision_cache_gb and entry["images_encoded_at_every_use"]:
@@ -86,6 +86,11 @@ def _read(asked: Asked, unfinished: list[str], model: VqaModel) -> tuple[dict[st
             "the others are encoded again at every use"
         )
     return rows, cache, kept
+
+
+def as_seen(model: VqaModel, pictures: Pictures, digests: list[str]) -> list[Seen]:
+    pixels = side_by_side(lambda digest: model.pixels(pictures.decoded(digest)), digests)
+    return [Seen(features) for features in model.features(torch.stack(pixels))]
 
 
 def _tell(name: str, rows: Rows, of: int, config: Any, run: Any) -> None:
@@ -167,7 +172,7 @@ def _written(training: VqaTraining, asked: Asked, cache: VisionCache) -> Adapter
             "questions_cut": rows.questions_cut,
             "answers_cut": rows.answers_cut,
             "images": len(images),
-            "images_cached": len(images.intersection(cache.kept)),
+            "images_cached": len(images & cache.kept),
             "loss_first": sum(losses[:tenth]) / tenth,  # means over a tenth of the steps
             "loss_last": sum(losses[-tenth:]) / tenth,
             "trainable_parameters": sum(weight.numel() for weight in training.weights),

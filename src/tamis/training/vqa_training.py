@@ -157,7 +157,9 @@ class VqaTraining:
 
     def _learn(self, some: list[Example], of: int) -> None:
         """Adds these rows to the gradients and to the loss of the step: its mean over all of its rows."""
+        device = self.model.device
         seen = self.cache.features([row.image for row in some])
+        seen = torch.stack([one.to(device, non_blocking=True) for one in seen])
         found = self.model.losses(seen, [row.question for row in some], [row.answer for row in some])
         loss = found.sum() / of
         loss.backward()
