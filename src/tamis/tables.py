@@ -55,6 +55,25 @@ def agreement(results: dict[str, Any], name: Name) -> tuple[list[str], Lines]:
     return ["ranked", "by", "and by", "rank correlation"], lines
 
 
+def training(results: dict[str, Any], name: Name) -> tuple[list[str], Lines]:
+    """Cost and losses of every LoRA."""
+    head = ["adapter", "rows", "steps", "parameters", "loss, first", "last", "rows an hour", "memory, GB"]
+    lines = [
+        [
+            name(folder),
+            told["rows"],
+            told["steps"],
+            told["trainable_parameters"],
+            cards.number(round(told["loss_first"], 4)),
+            cards.number(round(told["loss_last"], 4)),
+            round(told["rows_per_hour"]),
+            cards.number(round(told["peak_memory_gb"], 2)),
+        ]
+        for folder, told in results["training"].items()
+    ]
+    return head, lines
+
+
 def counted(head: tuple[str, str], reasons: Iterable[str | None]) -> tuple[list[str], Lines]:
     """How often each reason was given, most often first."""
     counts: dict[str, int] = {}

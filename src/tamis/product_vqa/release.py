@@ -125,7 +125,7 @@ class ProductVqaRelease:
                 "Means on the test split": tables.means(told, self.columns_shown, str),
                 f"{CHOSEN_BY} by difficulty": telling.by_level(told, CHOSEN_BY, str),
                 f"{self.best} against the others": tables.comparisons(told, self.best, str, _whole),
-                "Training": telling.training(told, str),
+                "Training": tables.training(told, str),
                 "Models that were not run": (["model", "why"], [list(one) for one in told["not_run"].items()]),
             },
             pictures={name.split("/")[-1].split(".")[0]: data for name, data in shown.items()},
@@ -198,7 +198,7 @@ class ProductVqaRelease:
             "leaks": cards.table(*leaks) if leaks else None,
             "eight_bit": cards.table(*eight) if eight else None,
             "footprint": cards.Markdown(telling.footprint(told)) if told["eight_bit"] else None,
-            "training": cards.table(*telling.training(told, code)),
+            "training": cards.table(*tables.training(told, code)),
             "not_run": cards.table(["model", "why"], [[name, why] for name, why in told["not_run"].items()])
             if told["not_run"]
             else None,

@@ -57,25 +57,6 @@ def asked(results: dict[str, Any], columns: Sequence[str], name: Name) -> Table:
     return ["difficulty", "questions", *map(name, columns)], lines
 
 
-def training(results: dict[str, Any], name: Name) -> Table:
-    """Cost and losses of every LoRA."""
-    head = ["adapter", "rows", "steps", "parameters", "loss, first", "last", "rows an hour", "memory, GB"]
-    lines = [
-        [
-            name(folder),
-            told["rows"],
-            told["steps"],
-            told["trainable_parameters"],
-            cards.number(round(told["loss_first"], 4)),
-            cards.number(round(told["loss_last"], 4)),
-            round(told["rows_per_hour"]),
-            cards.number(round(told["peak_memory_gb"], 2)),
-        ]
-        for folder, told in results["training"].items()
-    ]
-    return head, lines
-
-
 def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
     """What a split that does not look at pictures lets through, and what it seems to buy."""
     if "row" not in results["leak"]:

@@ -1,0 +1,77 @@
+"""Tables of what was written and what it bought, iteration by iteration: for cards and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tamis import cards
+from tamis.metrics.stats import Estimate
+from tamis.score_and_explain.arm_forms import BASE, CONSISTENCY, MERGED, SCORING, SFT, ExplainArm, iteration_of
+
+Name = Callable[[str], str]
+Table = tuple[list[str], list[list[Any]]]
+
+
+def which(arms: list[ExplainArm], name: Name) -> Table:
+    return ["arm", "which"], [[name(arm.name), _meaning(arm)] for arm in arms]
+
+
+def _meaning(arm: ExplainArm) -> str:
+    if arm.exact:
+        return "the same two folded into the model's own weights: nothing is lost to a rank"
+    if arm.merge is not None:
+        density = "" if arm.merge.kind == "linear" else f", density {arm.merge.density:g}"
+        return f"the same two, merged by {arm.merge.kind.replace('_', ' of ')}{density}"
+    return {
+        BASE: "the model as it is",
+        SCORING: "DPO: the right score with its text against a wrong one with its",
+        CONSISTENCY: "DPO: the right score in both, its own text against that of a wrong one",
+        SFT: "tuned on the right scores and their texts alone",
+        MERGED: "scoring and consistency made one; the next iteration begins with it",
+    }[arm.name]
+
+
+def explained(results: dict[str, Any], name: Name) -> Table:
+    """A line for each iteration and seed: pictures, pairs, and the share of wrong scores that were argued for."""
+    lines = [
+        [
+            one["iteration"],
+            one["seed"],
+            one["pictures"],
+            f"{one['usable']} ({one['usable'] / one['pictures']:.1%})",
+            cards.interval(Estimate(**one["justified"])),
+        ]
+        for one in results["iterations"]
+    ]
+    return ["iteration", "seed", "pictures", "usable", "wrong scores argued for"], lines
+
+
+def left_out(results: dict[str, Any]) -> Table | None:
+    """How many pairs of the main seed were not used, a line a reason, a column an iteration."""
+    main = [one for one in results["iterations"] if one["seed"] == results["config"]["seed"]]
+    reasons = list(dict.fromkeys(reason for one in main for reason in one["left_out"]))
+    lines = [[reason, *(one["left_out"].get(reason, 0) for one in main)] for reason in reasons]
+    return (["reason", *(f"iteration {one['iteration']}" for one in main)], lines) if lines else None
+
+
+def merging(results: dict[str, Any], name: Name) -> Table:
+    lines = [[name(arm), f"{error:.1%}"] for arm, error in results["merging"].items()]
+    return ["adapter", "error of its rank"], lines
+
+
+def leading(results: dict[str, Any], best: str) -> Callable[[dict[str, Any]], bool]:
+    """Comparisons that the claim is about: the last merged model against the model as it is and against the other arms
+    of its iteration."""
+    last = iteration_of(best)[1]
+    return lambda one: one["a"] == best and (one["b"] == BASE or iteration_of(one["b"])[1] == last)
+
+
+def decision(told: dict[str, Any]) -> str:
+    """What the decision model's temperature was fitted on, and what that did."""
+    before, after = told["before"], told["after"]
+    return (
+        f"Its temperature, {told['temperature']:.3f}, was fitted on {told['rows']} pictures of the validation split: "
+        f"negative log-likelihood {before['nll']:.3f} before, {after['nll']:.3f} after; expected calibration error "
+        f"{before['ece']:.3f} before, {after['ece']:.3f} after."
+    )
