@@ -18,7 +18,7 @@ from small_diffusion import SAME, apart, picture
 import tamis.tiny
 from tamis.config import ConfigError
 from tamis.run import Run
-from tamis.training import conversations, vlm_training
+from tamis.training import conversations, trl_training, vlm_training
 from tamis.training.vlm_lora import VlmLora, as_stored, train_vlm_loras
 
 TINY = str(Path(tamis.tiny.__file__).parent / "weights" / "vlm")
@@ -52,11 +52,11 @@ def vlm(tmp_path: Path) -> Train:
     return call
 
 
-def order(rows: Dataset, config: VlmLora, run: Run) -> vlm_training.Order:
+def order(rows: Dataset, config: VlmLora, run: Run) -> trl_training.Order:
     from tamis.sources import pin
 
     folder = run.output_dir / "adapters" / "a"
-    return vlm_training.Order("a", as_stored(rows), "k" * 64, folder, pin(TINY, "model"), config, run)
+    return trl_training.Order("a", as_stored(rows), "k" * 64, folder, pin(TINY, "model"), config, run)
 
 
 def test_it_is_asked_as_in_evaluation_and_learns_the_answer_alone(ten: Dataset, run: Run) -> None:
@@ -71,7 +71,7 @@ def test_it_is_asked_as_in_evaluation_and_learns_the_answer_alone(ten: Dataset, 
     made = order(ten, settings(), run)
     processor = AutoProcessor.from_pretrained(TINY)
     rows, _ = vlm_training._learnable(made, processor)
-    trainer = vlm_training._trainer(made, rows, processor, 1)
+    trainer = vlm_training.trainer(made, rows, processor, 1)
     for number in (0, 2, 4):
         (batch,) = [trainer.data_collator([rows[number]])]
         learnt = batch["labels"][0] != -100
@@ -91,7 +91,7 @@ def test_the_language_model_moves_and_is_saved_as_it_is(
 
     ids = torch.arange(5, 25)[None]
     found: list[torch.Tensor] = []
-    write = vlm_training._written
+    write = trl_training.written
 
     def looking(order: Any, trainer: Any, *more: Any) -> Any:
         with torch.no_grad():
@@ -99,7 +99,7 @@ def test_the_language_model_moves_and_is_saved_as_it_is(
         return write(order, trainer, *more)
 
     before = weights(vlm({"a": ten}, settings(learning_rate=0.0), "still")["a"].path)
-    monkeypatch.setattr(vlm_training, "_written", looking)
+    monkeypatch.setattr(trl_training, "written", looking)
     made = vlm({"t/a": ten}, settings(lora_alpha=7.0))["t/a"]
     after = weights(made.path)
     assert before.keys() == after.keys()
@@ -127,7 +127,7 @@ def test_cut_off_it_goes_on_to_the_same_bytes_and_is_found_again(
 ) -> None:
     config = settings(max_train_steps=5, checkpoint_seconds=0.0, lora_dropout=0.3)
     whole = vlm({"a": ten}, config, "whole")["a"]
-    log = vlm_training._Clock.on_log
+    log = trl_training.Clock.on_log
 
     def cut(self: Any, args: Any, state: Any, *told: Any, **more: Any) -> None:
         if state.global_step == 4:
@@ -136,7 +136,7 @@ def test_cut_off_it_goes_on_to_the_same_bytes_and_is_found_again(
         log(self, args, state, *told, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(vlm_training._Clock, "on_log", cut)
+        patched.setattr(trl_training.Clock, "on_log", cut)
         with pytest.raises(Killed):
             vlm({"a": ten}, config, "cut")
     resumed = vlm({"a": ten}, config, "cut")["a"]
@@ -222,7 +222,7 @@ def test_checkpoints_go_on_in_whatever_parts_their_steps_were_taken(
 
     config = settings(lora_dropout=0.0, train_batch_size=6, max_train_steps=4, checkpoint_seconds=0.0)
     whole = vlm({"a": ten}, config, "whole")["a"]
-    step, log = SFTTrainer.training_step, vlm_training._Clock.on_log
+    step, log = SFTTrainer.training_step, trl_training.Clock.on_log
 
     def little(self: Any, model: Any, inputs: Any, *more: Any) -> Any:
         if self.state.global_step and len(inputs["input_ids"]) > 1:
@@ -236,7 +236,7 @@ def test_checkpoints_go_on_in_whatever_parts_their_steps_were_taken(
 
     with monkeypatch.context() as patched:
         patched.setattr(SFTTrainer, "training_step", little)
-        patched.setattr(vlm_training._Clock, "on_log", cut)
+        patched.setattr(trl_training.Clock, "on_log", cut)
         with pytest.raises(Killed):
             vlm({"a": ten}, config, "parted")
     parted = vlm({"a": ten}, config, "parted")["a"]

@@ -85,7 +85,8 @@ def train_vlm_loras(subsets: dict[str, Dataset], config: VlmLora, run: Run) -> d
     A row: `image`; `prompt` and `completion`, lists of messages {role, content}, content a text (conversations.py
     makes them). The picture stands before the first message. run.seed decides every draw.
     """
-    from tamis.training.vlm_training import Order, train
+    from tamis.training.trl_training import Order
+    from tamis.training.vlm_training import train
 
     refuse_names(subsets)
     config.refuse_unfit_training()
@@ -131,14 +132,14 @@ def _refuse_unfit(name: str, rows: Dataset) -> None:
 def _keys(subsets: dict[str, Dataset], config: VlmLora, run: Run, base: list[str]) -> dict[str, str]:
     """Everything that decides an adapter. Whatever of it changes, what was trained before is not taken for it."""
     from tamis.training.diffusion_models import training_dtype
-    from tamis.training.vlm_training import Order
+    from tamis.training.vlm_training import trainer
 
     shared = {
         "settings": config.in_key(),
         "seed": run.seed,
         "base": base,
         "dtype": str(training_dtype()),
-        "code": source_code(Order),
+        "code": source_code(trainer),
     }
     told = {name: shared | {"rows": content_hash(as_stored(rows))} for name, rows in subsets.items()}
     return {name: hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest() for name, one in told.items()}

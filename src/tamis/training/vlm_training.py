@@ -1,110 +1,44 @@
-"""One LoRA of a chat model that sees, by SFTTrainer: begun, gone on with where it was cut off, written."""
+"""One LoRA of a chat model that sees, by SFTTrainer."""
 
 from __future__ import annotations
 
-import math
-import shutil
-import time
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import TrainerCallback
-
-from tamis import models
-from tamis.config import ConfigError
 from tamis.images import Unscorable, decode_image, fitted
-from tamis.run import versions
-from tamis.training.adapter import Adapter, record, unfinish
+from tamis.training import trl_training
 from tamis.training.diffusion_models import training_dtype
-from tamis.training.peft_files import save
-from tamis.training.vqa_model import forget_peak, peak_bytes
+from tamis.training.trl_training import Clock, Order, arguments, control_tokens, lora, refuse, tell
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from tamis.run import Run
-    from tamis.sources import Source
-    from tamis.training.vlm_lora import VlmLora
-
-
-@dataclass(frozen=True)
-class Order:
-    """One adapter, as it was asked for."""
-
-    name: str
-    rows: Dataset
-    key: str
-    folder: Path
-    base: Source
-    config: VlmLora
-    run: Run
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.run.output_dir / "training" / f"vlm-{self.key[:32]}"
+    from tamis.training.adapter import Adapter
 
 
 def train(order: Order) -> tuple[Adapter | None, int]:
     """The adapter, on rank 0, and the steps that were taken here."""
-    from accelerate.utils.memory import should_reduce_batch_size
-    from transformers import AutoProcessor, set_seed
+    from transformers import AutoProcessor
 
-    config, run = order.config, order.run
-    processor = AutoProcessor.from_pretrained(config.base_model, revision=order.base.revision)
+    processor = AutoProcessor.from_pretrained(order.config.base_model, revision=order.base.revision)
     rows, left_out = _learnable(order, processor)
-    forget_peak(models.device())
-    parts = 1
-    while True:
-        models.release()
-        set_seed(run.seed)
-        trainer = _trainer(order, rows, processor, parts)
-        began, before = time.perf_counter(), _last(order.checkpoints)
-        try:
-            trainer.train(resume_from_checkpoint=None if before is None else str(before))
-            break
-        except RuntimeError as error:
-            more = _more_parts(parts, config.train_batch_size)
-            # Of several ranks one would be alone with it: there a smaller batch has to be asked for.
-            if run.ranks > 1 or more is None or not should_reduce_batch_size(error):
-                raise
-            parts = more
-        run.say("train: out of memory; fewer rows a forward pass from here on, added up to the same steps")
-        del trainer
-    seconds = time.perf_counter() - began
-    taken = trainer.state.global_step - (0 if before is None else int(before.name.rpartition("-")[2]))
-    adapter = _written(order, trainer, left_out, len(rows), seconds, taken) if run.is_main else None
-    run.wait()
-    if run.is_main:
-        shutil.rmtree(order.checkpoints, ignore_errors=True)
-    return adapter, taken
-
-
-def _more_parts(parts: int, rows: int) -> int | None:
-    """At least twice as many, of one size: a step's rows stay the same, and with them what a checkpoint's steps mean,
-    in however many parts they were taken. None where a part is a row."""
-    return next((more for more in range(2 * parts, rows + 1) if rows % more == 0), None)
+    return trl_training.train(
+        order, lambda parts: trainer(order, rows, processor, parts), rows=len(rows), left_out=left_out
+    )
 
 
 def _learnable(order: Order, processor: Any) -> tuple[Dataset, Counter[str]]:
-    """Rows with a picture, and with a conversation that writes no control tokens: they would begin or end turns."""
-    tokenizer = processor.tokenizer
-    control = {str(token) for token in tokenizer.all_special_tokens} | set(tokenizer.get_added_vocab())
+    """Rows with a picture, and with a conversation that writes no control tokens."""
+    control = control_tokens(processor.tokenizer)
     kept, left_out = [], Counter()
     for position, row in enumerate(order.rows):
         try:
             decode_image(row["image"])
-            _refuse(row, control)
+            refuse(row, ("prompt", "completion"), control)
             kept.append(position)
         except Unscorable as reason:
             left_out[str(reason)] += 1
-    for reason, count in left_out.items():
-        order.run.say(f"train: {order.name}: {count} of {len(order.rows)} rows left out: {reason}")
-    if not kept:
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in left_out.items())
-        raise ConfigError(f"adapter {order.name!r}: none of its rows can be learnt from ({reasons})")
+    tell(order, left_out, len(kept))
     most = order.config.max_pixels
 
     def shown(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -113,129 +47,19 @@ def _learnable(order: Order, processor: Any) -> tuple[Dataset, Counter[str]]:
     return order.rows.select(kept).with_transform(shown), left_out
 
 
-def _refuse(row: dict[str, Any], control: set[str]) -> None:
-    for column in ("prompt", "completion"):
-        said = row[column]
-        if not said or any(not isinstance(one["content"], str) or not one["content"].strip() for one in said):
-            raise Unscorable(f"{column}: empty")
-        if any(token in one["content"] for one in said for token in control):
-            raise Unscorable(f"{column}: a control token")
-
-
-def _trainer(order: Order, rows: Dataset, processor: Any, parts: int) -> Any:
-    from peft import LoraConfig
+def trainer(order: Order, rows: Dataset, processor: Any, parts: int) -> Any:
     from transformers import AutoModelForImageTextToText
     from trl import SFTConfig, SFTTrainer
 
-    config = order.config
     model = AutoModelForImageTextToText.from_pretrained(
-        config.base_model, revision=order.base.revision, dtype=training_dtype(), use_safetensors=True
+        order.config.base_model, revision=order.base.revision, dtype=training_dtype(), use_safetensors=True
     )
     model.requires_grad_(False)
-    on_cpu = models.device().type == "cpu"
-    here = config.train_batch_size // order.run.ranks
-    settings = SFTConfig(
-        output_dir=str(order.checkpoints),
-        per_device_train_batch_size=here // parts,
-        gradient_accumulation_steps=config.gradient_accumulation_steps * parts,
-        num_train_epochs=config.num_train_epochs,
-        max_steps=config.max_train_steps or -1,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.lr_scheduler,
-        warmup_steps=config.lr_warmup_ratio,  # below 1: a share
-        weight_decay=config.adam_weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        gradient_checkpointing=config.gradient_checkpointing,
-        max_length=None,  # a cut could fall among the tokens of a picture
-        completion_only_loss=True,
-        remove_unused_columns=False,
-        seed=order.run.seed,
-        use_cpu=on_cpu,
-        bf16=training_dtype() == torch.bfloat16,
-        save_strategy="no",  # Clock says when
-        save_total_limit=2,
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # would log another number for a loss that is none
-        report_to=[],
-        disable_tqdm=not order.run.is_main,
-    )
     return SFTTrainer(
         model,
-        args=settings,
+        args=SFTConfig(**arguments(order, parts), completion_only_loss=True),
         train_dataset=rows,
         processing_class=processor,
-        peft_config=LoraConfig(
-            r=config.lora_r,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules=language_layers(model),
-        ),
-        callbacks=[_Clock(order)],
+        peft_config=lora(order.config, model),
+        callbacks=[Clock(order)],
     )
-
-
-def language_layers(model: Any) -> list[str]:
-    """Paths of the linear layers of the language model, the output layer not among them."""
-    decoder = model.get_decoder()
-    path = next((path for path, module in model.named_modules() if module is decoder), "")
-    if not path:
-        raise ConfigError(f"base_model: a {type(model).__name__} has no language model that could be told apart")
-    return [f"{path}.{inner}" for inner, layer in decoder.named_modules() if isinstance(layer, torch.nn.Linear)]
-
-
-class _Clock(TrainerCallback):
-    """A checkpoint as often as was asked for, by rank 0's clock; a loss that is no number ends the run."""
-
-    def __init__(self, order: Order) -> None:
-        self.order = order
-        self.saved = time.perf_counter()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:
-        due = time.perf_counter() - self.saved >= self.order.config.checkpoint_seconds
-        if self.order.run.from_main(due):
-            control.should_save = True
-            self.saved = time.perf_counter()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **told: Any) -> None:
-        loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            raise ArithmeticError(
-                f"adapter {self.order.name!r}: the loss is not finite at step {state.global_step} of "
-                f"{state.max_steps}; a lower learning_rate may help"
-            )
-
-
-def _last(folder: Path) -> Path | None:
-    """The last checkpoint that is whole: the trainer writes its own state last."""
-    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _written(order: Order, trainer: Any, left_out: Counter[str], rows: int, seconds: float, taken: int) -> Adapter:
-    """The adapter's folder, its record last."""
-    worn, config = trainer.accelerator.unwrap_model(trainer.model), order.config
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    tenth = max(1, len(losses) // 10)
-    seen = taken * config.train_batch_size * config.gradient_accumulation_steps
-    adapter = Adapter(
-        order.folder,
-        order.base.repo_id,
-        order.base.revision,
-        {
-            "steps": trainer.state.global_step,
-            "rows": rows,
-            "rows_left_out": sum(left_out.values()),
-            "loss_first": sum(losses[:tenth]) / tenth,  # means over a tenth of the steps
-            "loss_last": sum(losses[-tenth:]) / tenth,
-            "trainable_parameters": sum(weight.numel() for weight in worn.parameters() if weight.requires_grad),
-            "seconds": round(seconds, 3),  # since it was last started
-            "rows_per_hour": round(3600 * seen / max(seconds, 1e-9)),
-            "peak_memory_gb": round(peak_bytes(models.device()) / 1e9, 3),
-        },
-    )
-    unfinish(adapter.path)
-    files = save(worn, adapter.path, order.base)
-    known = {"settings": config.in_key() | {"seed": order.run.seed}, "left_out": left_out}
-    known |= {"dtype": str(training_dtype()).removeprefix("torch."), "device": models.device().type}
-    record(adapter, order.key, files, known | {"versions": versions()})
-    return adapter
