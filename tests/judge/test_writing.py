@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tamis.judge import Ask
-from tamis.judge.writing import _inputs, write
+from tamis.judge.writing import inputs_of, write
 
 SETTINGS: dict[str, Any] = {
     "max_new_tokens": 12,
@@ -63,7 +63,7 @@ def test_a_begun_reply_goes_on(judge, picture) -> None:
 
 
 def _ids(loaded: Any, ask: Ask) -> list[int]:
-    return _inputs(loaded, ask, 10**6)["input_ids"][0].tolist()
+    return inputs_of(loaded, ask, 10**6)["input_ids"][0].tolist()
 
 
 def test_control_tokens_in_a_text_are_text(judge, picture) -> None:

@@ -65,7 +65,7 @@ def test_it_is_asked_as_in_evaluation_and_learns_the_answer_alone(ten: Dataset, 
     from tamis.images import decode_image
     from tamis.judge.asking import Ask
     from tamis.judge.building import build
-    from tamis.judge.writing import _inputs
+    from tamis.judge.writing import inputs_of
     from tamis.prompts import render
 
     made = order(ten, settings(), run)
@@ -78,7 +78,7 @@ def test_it_is_asked_as_in_evaluation_and_learns_the_answer_alone(ten: Dataset, 
         assert processor.tokenizer.decode(batch["input_ids"][0][learnt]) == f"{ten[number]['answer']}<|end|>"
         judge = build({"model": TINY})
         prompt = render("product_vqa/answer", wording="short", question=ten[number]["question"])
-        asked = _inputs(judge._loaded(), Ask(prompt, (decode_image(ten[number]["image"]),)), 602112)
+        asked = inputs_of(judge._loaded(), Ask(prompt, (decode_image(ten[number]["image"]),)), 602112)
         assert batch["input_ids"][0][~learnt].tolist() == asked["input_ids"][0].tolist()
         assert torch.equal(batch["pixel_values"], asked["pixel_values"])
 

@@ -5,11 +5,11 @@ Numbers are the library's `pipeline("decision")`'s, which runs every question's 
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from tamis.judge.asking import Request, answer_as_asked, as_library, reordered
+from tamis.judge.forward import at, forked, on, positions_of
 from tamis.judge.prompts import Prompt, alike_seen, padded, parts, prompts_of, shared_length, together, visible
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ def _branched(loaded: Loaded, group: list[list[Prompt]], common: int, tokens: in
     import torch
 
     firsts = [prompts[0] for prompts in group]
-    positions = {id(prompt): _positions(loaded, prompt) for prompts in group for prompt in prompts}
+    positions = {id(prompt): positions_of(loaded, prompt) for prompts in group for prompt in prompts}
     begun = loaded.model(
         input_ids=torch.cat([prompt.ids[:, :common] for prompt in firsts]).to(loaded.device),
         attention_mask=visible([common] * len(group)).to(loaded.device),
-        **_on(loaded, together([{k: v[:, :common] for k, v in one.beside.items()} for one in firsts], torch.cat)),
-        **_on(loaded, together([one.seen for one in firsts], torch.cat)),
-        **_at(loaded, [positions[id(prompt)][..., :common] for prompt in firsts]),
+        **on(loaded, together([{k: v[:, :common] for k, v in one.beside.items()} for one in firsts], torch.cat)),
+        **on(loaded, together([one.seen for one in firsts], torch.cat)),
+        **at(loaded, [positions[id(prompt)][..., :common] for prompt in firsts]),
         use_cache=True,
         logits_to_keep=1,
     ).past_key_values
@@ -85,10 +85,7 @@ def _branched(loaded: Loaded, group: list[list[Prompt]], common: int, tokens: in
     scores: dict[int, list[torch.Tensor]] = {}
     pieces = list(parts(branches, lambda branch: int(branch[1].marks[0]), most=len(branches), tokens=tokens))
     for number, piece in enumerate(pieces, start=1):
-        # The prefix is needed again for the next part. reorder_cache forks every kind of layer there is, those of
-        # linear attention too, which batch_repeat_interleave refuses.
-        cache = begun if number == len(pieces) else copy.deepcopy(begun)
-        cache.reorder_cache(torch.tensor([row for row, _ in piece], device=loaded.device))
+        cache = forked(loaded, begun, [row for row, _ in piece], last=number == len(pieces))
         prompts = [prompt for _, prompt in piece]
         ends = [int(prompt.marks[0]) for prompt in prompts]  # what stands behind is read by nobody
         lengths = [end - common for end in ends]
@@ -97,7 +94,7 @@ def _branched(loaded: Loaded, group: list[list[Prompt]], common: int, tokens: in
         logits = loaded.model(
             input_ids=padded([p.ids[:, common:end] for p, end in zip(prompts, ends, strict=True)]).to(loaded.device),
             attention_mask=visible(lengths, before=common).to(loaded.device),
-            **_at(loaded, [positions[id(p)][..., common:end] for p, end in zip(prompts, ends, strict=True)]),
+            **at(loaded, [positions[id(p)][..., common:end] for p, end in zip(prompts, ends, strict=True)]),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=kept.to(loaded.device),
@@ -128,8 +125,8 @@ def _whole(loaded: Loaded, prompts: list[Prompt], batch_size: int, tokens: int) 
             logits = loaded.model(
                 input_ids=padded([prompt.ids for prompt in piece]).to(loaded.device),
                 attention_mask=visible([prompt.length for prompt in piece]).to(loaded.device),
-                **_on(loaded, together([prompt.beside for prompt in piece], padded)),
-                **_on(loaded, together([prompt.seen for prompt in piece], torch.cat)),
+                **on(loaded, together([prompt.beside for prompt in piece], padded)),
+                **on(loaded, together([prompt.seen for prompt in piece], torch.cat)),
                 use_cache=False,
                 logits_to_keep=read.to(loaded.device),
             ).logits
@@ -145,8 +142,8 @@ def _by_head(loaded: Loaded, prompts: list[Prompt]) -> dict[int, list[torch.Tens
     seen: dict[str, Any] = {}
     for prompt in prompts:
         if last is None or not alike_seen(prompt, last):
-            seen, last = loaded.encoded(_on(loaded, prompt.seen)), prompt
-        inputs = _on(loaded, {"input_ids": prompt.ids, **prompt.beside}) | seen
+            seen, last = loaded.encoded(on(loaded, prompt.seen)), prompt
+        inputs = on(loaded, {"input_ids": prompt.ids, **prompt.beside}) | seen
         asked = {"decision_questions": prompt.questions, "decision_config": loaded.config}
         read = loaded.model.decide(marks=prompt.marks, **inputs, **asked)
         scores[id(prompt)] = [values.cpu() for values in read]
@@ -162,23 +159,6 @@ def _scores(loaded: Loaded, prompt: Prompt, logits: torch.Tensor) -> list[torch.
         for row, question in zip(logits, prompt.questions, strict=False)  # a mark may follow the last question
     ]
     return process_scores(loaded.config, prompt.ids, prompt.marks, prompt.questions, labels)
-
-
-def _positions(loaded: Loaded, prompt: Prompt) -> torch.Tensor:
-    """Where each token stands, as the model itself counts: for some, an image's tokens share rows and columns.
-
-    What `generate` asks, of every class and with no leftover of the last request (as `rope_deltas` would be); private,
-    and covered by the comparison with the library in tests.
-    """
-    return loaded.model._prepare_position_ids_for_generation(prompt.ids, prompt.inputs())
-
-
-def _at(loaded: Loaded, positions: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {"position_ids": padded(positions).to(loaded.device)} if loaded.takes_positions else {}
-
-
-def _on(loaded: Loaded, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.to(loaded.device) for name, tensor in tensors.items()}
 
 
 def _answers(request: Request, prompts: list[Prompt], scores: dict[int, list[torch.Tensor]]) -> Answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,6 +89,27 @@ class LocalJudge:
             batch_size=batch_size,
             tokens=self.max_tokens,
             max_pixels=self.max_pixels,
+        )
+
+    def likelihoods(
+        self,
+        asks: list[Ask],
+        endings: Sequence[Sequence[str]],
+        *,
+        batch_size: int = 16,
+        notes: Counter[str] | None = None,
+    ) -> list[list[float]]:
+        """For each ask the log-probability of each of its endings. See tamis.judge.likelihoods."""
+        from tamis.judge.likelihoods import likelihoods
+
+        return likelihoods(
+            self._loaded(),
+            asks,
+            endings,
+            batch_size=batch_size,
+            tokens=self.max_tokens,
+            max_pixels=self.max_pixels,
+            notes=notes,
         )
 
     def _loaded(self) -> Loaded:

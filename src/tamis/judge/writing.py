@@ -87,7 +87,7 @@ def _written(loaded: Loaded, groups: list[list[dict[str, torch.Tensor]]], option
     return loaded.tokenizer.batch_decode(new, skip_special_tokens=True)
 
 
-def _inputs(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor]:
+def inputs_of(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor]:
     return _begun(loaded, _prompt(loaded, ask, max_pixels), ask.begun)
 
 
@@ -118,16 +118,21 @@ def _prompt(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor
 
 def _begun(loaded: Loaded, inputs: dict[str, torch.Tensor], begun: str) -> dict[str, torch.Tensor]:
     """The prompt, and how the reply begins."""
-    import torch
-
     if not begun:
         return inputs
-    ids = loaded.tokenizer.encode(begun, add_special_tokens=False, split_special_tokens=True)
-    tail = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+    return gone_on(inputs, loaded.tokenizer.encode(begun, add_special_tokens=False, split_special_tokens=True))
+
+
+def gone_on(inputs: dict[str, torch.Tensor], ids: list[int]) -> dict[str, torch.Tensor]:
+    """The inputs with these tokens behind them, of no kind but text."""
+    import torch
+
+    tail = {"input_ids": torch.tensor([ids], dtype=torch.long)}
+    tail["attention_mask"] = torch.ones(1, len(ids), dtype=torch.long)
     for name, value in inputs.items():
-        if _is_row(value, inputs) and name != "input_ids":
-            tail.setdefault(name, torch.zeros(1, len(ids), dtype=value.dtype))  # of no kind but text
-    return inputs | {name: torch.cat((inputs[name], more), dim=1) for name, more in tail.items()}
+        if _is_row(value, inputs):
+            tail.setdefault(name, torch.zeros(1, len(ids), dtype=value.dtype))
+    return inputs | {name: torch.cat((inputs[name], more), dim=1) for name, more in tail.items() if name in inputs}
 
 
 def _cut(inputs: dict[str, torch.Tensor], length: int) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tamis import cards, lora_cards, report, tables
 from tamis.score_and_explain import pictures, sheets, telling
-from tamis.score_and_explain.arm_forms import BASE, iteration_of
+from tamis.score_and_explain.arm_forms import BASE
 from tamis.score_and_explain.settings import REPLY
 
 if TYPE_CHECKING:
