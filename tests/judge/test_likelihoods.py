@@ -85,7 +85,7 @@ def test_of_all_next_tokens_the_likelihoods_sum_to_one(judge) -> None:
     [found] = likelihoods(loaded, [Ask("how good?")], [[words[token] for token in tokens]], **SETTINGS)
     with torch.inference_mode():
         told = loaded.model(**inputs_of(loaded, Ask("how good?"), 1)).logits[0, -1].softmax(-1)
-    assert len(tokens) > 500 and sum(map(math.exp, found)) == pytest.approx(float(told[tokens].sum()), rel=1e-4)
+    assert len(tokens) > 500 and sum(map(math.exp, found)) == pytest.approx(float(told[tokens].sum()), rel=1e-3)
 
 
 @pytest.mark.parametrize("splits_digits", [True, False])

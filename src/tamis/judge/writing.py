@@ -88,6 +88,7 @@ def _written(loaded: Loaded, groups: list[list[dict[str, torch.Tensor]]], option
 
 
 def inputs_of(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor]:
+    """The prompt of an ask, and how its reply begins."""
     return _begun(loaded, _prompt(loaded, ask, max_pixels), ask.begun)
 
 
@@ -132,7 +133,7 @@ def gone_on(inputs: dict[str, torch.Tensor], ids: list[int]) -> dict[str, torch.
     for name, value in inputs.items():
         if _is_row(value, inputs):
             tail.setdefault(name, torch.zeros(1, len(ids), dtype=value.dtype))
-    return inputs | {name: torch.cat((inputs[name], more), dim=1) for name, more in tail.items() if name in inputs}
+    return inputs | {name: torch.cat((inputs[name], more), dim=1) for name, more in tail.items()}
 
 
 def _cut(inputs: dict[str, torch.Tensor], length: int) -> dict[str, torch.Tensor]:

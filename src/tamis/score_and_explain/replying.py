@@ -1,0 +1,29 @@
+"""What each model says of the test pictures, as rows: one for each arm, seed and picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tamis.seeds import seed_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def replies(scored: Dataset, arm: str, seed: int) -> Dataset:
+    """Test rows that a model has replied to, without their pictures, as rows of that arm."""
+    from datasets import Value
+
+    told = scored.remove_columns("image")
+    told = told.add_column("arm", [arm] * len(told), feature=Value("string"))
+    return told.add_column("seed", [seed] * len(told), feature=Value("int64"))
+
+
+def to_be_read(rows: Dataset, count: int | None, seed: int) -> Dataset:
+    """The replies about so many pictures, drawn by a hash of their row_id: the same ones of every arm. null: all."""
+    row_ids = rows["row_id"][:]
+    everyone = list(dict.fromkeys(row_ids))
+    if count is None or count >= len(everyone):
+        return rows
+    drawn = set(sorted(everyone, key=lambda row_id: seed_of("explanations read", seed, row_id))[:count])
+    return rows.select([at for at, row_id in enumerate(row_ids) if row_id in drawn]).flatten_indices()
