@@ -125,6 +125,25 @@ def loading_chat(base: str, model_id: str, folder: str) -> str:
     )
 
 
+def loading_critic(base: str, model_id: str, folder: str, prompt: str, max_new_tokens: int) -> str:
+    """The lines that have a chat model with one of the published LoRAs reply about `image`."""
+    return (
+        "from peft import PeftModel\n"
+        "from transformers import AutoModelForImageTextToText, AutoProcessor\n\n"
+        f"processor = AutoProcessor.from_pretrained({_literal(base)})\n"
+        f"model = AutoModelForImageTextToText.from_pretrained({_literal(base)})\n"
+        f'model = PeftModel.from_pretrained(model, "{model_id}", subfolder="{folder}")\n'
+        f"prompt = {_literal(prompt)}\n"
+        'content = [{"type": "image", "image": image}, {"type": "text", "text": prompt}]\n'
+        "inputs = processor.apply_chat_template(\n"
+        '    [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True,\n'
+        '    return_tensors="pt",\n'
+        ")\n"
+        f"reply = model.generate(**inputs, max_new_tokens={max_new_tokens}, do_sample=False)\n"
+        'print(processor.decode(reply[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))'
+    )
+
+
 def loading_8bit(base: str) -> str:
     """The lines that load the model in 8 bits."""
     return (
