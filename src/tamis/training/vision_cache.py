@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,9 @@ class VisionCache:
                 raise OSError(f"{path.name}: not as it was written ({error}); delete it") from error
             self._files[path] = list(file.keys())
             self._where |= dict.fromkeys(self._files[path], file)
-            self._told |= json.loads(file.metadata()[TOLD])
+            told = json.loads(file.metadata()[TOLD])
+            # Most pictures of a set are told the same: one text for all of them.
+            self._told |= {key: sys.intern(one) if isinstance(one, str) else one for key, one in told.items()}
 
     def _write(self, seen: dict[str, Seen], wanted: set[str]) -> bool:
         """As many of these as there is room for; whether it were all."""

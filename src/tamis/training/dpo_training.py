@@ -1,0 +1,244 @@
+"""The adapters of a call: pictures seen, the reference asked, each adapter trained, in that order."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tamis import models
+from tamis.journal import source_code
+from tamis.training import trl_training
+from tamis.training.diffusion_models import training_dtype
+from tamis.training.dpo_probe import Way, way_of
+from tamis.training.dpo_rows import Batches, Pairs, read
+from tamis.training.dpo_trainer import PairTrainer, Sight
+from tamis.training.eyes import Eyes
+from tamis.training.pictures import Pictures
+from tamis.training.reference import Reference
+from tamis.training.scoring_replies import RepliesScored
+from tamis.training.trl_training import Clock, Order, arguments, control_tokens, language_layers, lora, tell
+from tamis.training.vision_cache import VisionCache
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tamis.run import Run
+    from tamis.sources import Source
+    from tamis.training.adapter import Adapter
+    from tamis.training.dpo import DpoLora
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Adapters that are yet to be trained, and where everything goes."""
+
+    subsets: dict[str, Dataset]
+    keys: dict[str, str]
+    folders: dict[str, Path]
+    base: Source
+    config: DpoLora
+    run: Run
+    features: Path
+
+    def order(self, name: str) -> Order:
+        return Order(name, self.subsets[name], self.keys[name], self.folders[name], self.base, self.config, self.run)
+
+
+@dataclass
+class Ready:
+    """What trainings need to know, once the base has looked at everything."""
+
+    processor: Any
+    pictures: Pictures
+    way: Way
+    identity: dict[str, Any]  # of the eyes
+    pairs: dict[str, Pairs] = field(default_factory=dict)
+    caches: list[VisionCache] = field(default_factory=list)
+
+
+def train_all(asked: Asked) -> tuple[dict[str, Adapter], dict[str, Any]]:
+    """The adapters, on every rank, and figures for the ledger."""
+    models.release()
+    model = load(asked.config, asked.base.revision)
+    ready = _looked_at(asked, model)
+    reference = _refer(asked, model, ready)
+    del model
+    _forget()
+    adapters, steps = {}, 0
+    for name in asked.subsets:
+        order, pairs = asked.order(name), ready.pairs[name]
+        make = partial(_trainer, asked, order, ready)
+        made, taken = trl_training.train(order, make, rows=len(pairs), left_out=pairs.left_out)
+        adapters[name] = asked.run.from_main(made)
+        steps += taken
+        _forget()
+    if asked.run.is_main:
+        reference.remove()
+    return adapters, {
+        "steps": steps,
+        "features": ready.way.not_seen_once or "kept",
+        "prompts": ready.way.not_shared or "shared by a pair",
+        "images_encoded_again": sum(asked.run.gathered([sum(cache.encoded_again for cache in ready.caches)])),
+        "dtype": "4 bits" if asked.config.load_in_4bit else str(training_dtype()).removeprefix("torch."),
+    }
+
+
+def load(config: DpoLora, revision: str) -> Any:
+    """The base, with TRL's fused head: log-probabilities without all the logits."""
+    from transformers import AutoModelForImageTextToText
+    from trl.trainer.utils import add_fused_lm_head
+
+    options: dict[str, Any] = {"revision": revision, "use_safetensors": True, "dtype": training_dtype()}
+    if config.load_in_4bit:
+        options |= {"quantization_config": _in_4bit(config, revision), "device_map": {"": models.device()}}
+    model = AutoModelForImageTextToText.from_pretrained(config.base_model, **options)
+    model.requires_grad_(False)
+    if not config.load_in_4bit:
+        model.to(models.device())
+    model.eval()
+    add_fused_lm_head(model)
+    return model
+
+
+def _in_4bit(config: DpoLora, revision: str) -> Any:
+    """Of the language model alone: what the vision tower sees is the same with and without."""
+    from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
+
+    told = AutoConfig.from_pretrained(config.base_model, revision=revision)
+    with torch.device("meta"):
+        empty = AutoModelForImageTextToText.from_config(told)
+    adapted = set(language_layers(empty))
+    linear = [path for path, layer in empty.named_modules() if isinstance(layer, torch.nn.Linear)]
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=training_dtype(),
+        llm_int8_skip_modules=[path for path in linear if path not in adapted],
+    )
+
+
+def _looked_at(asked: Asked, model: Any) -> Ready:
+    """Rows that can be learnt from, the way of training that the model lets, and features of pictures."""
+    from transformers import AutoProcessor
+
+    config, run = asked.config, asked.run
+    processor = AutoProcessor.from_pretrained(config.base_model, revision=asked.base.revision)
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token  # as TRL does
+    pictures = Pictures("image")
+    with run.stage("encode images") as entry:
+        control = control_tokens(processor.tokenizer)
+        pairs = {name: read(rows, pictures, control) for name, rows in asked.subsets.items()}
+        mine = list(pictures.where)[run.rank :: run.ranks]
+        unreadable = dict(pair for some in run.gathered([pictures.unreadable(mine)]) for pair in some.items())
+        pairs = {name: some.without(unreadable) for name, some in pairs.items()}
+        for name, some in pairs.items():
+            tell(asked.order(name), some.left_out, len(some))
+        way = run.from_main(_way(asked, model, processor, pictures, pairs) if run.is_main else None)
+        ready = Ready(processor, pictures, way, {}, pairs)
+        wanted = [digest for digest in pictures.where if digest not in unreadable]
+        entry |= {"rows": len(wanted), "images": len(wanted), "images_cached": 0, "images_encoded": 0}
+        if way.seen_once:
+            eyes = Eyes(model, processor, pictures, config.max_pixels)
+            ready.identity |= run.from_main(eyes.identity() | {"code": source_code(Eyes)} if run.is_main else None)
+            cache = _cache(asked, ready, eyes)
+            entry["images_encoded"] = sum(run.gathered([cache.fill(wanted, run)]))
+            entry["images_cached"] = len(cache.kept & set(wanted))
+            entry["cache_bytes"] = cache.bytes
+            cache.close()
+        entry["images_encoded_at_every_use"] = left = len(wanted) - entry["images_cached"]
+    if left and config.features_gb and way.seen_once:
+        run.say(
+            f"train: features_gb {config.features_gb:g} holds {len(wanted) - left} of {len(wanted)} images; the others "
+            "are encoded again at every use"
+        )
+    return ready
+
+
+def _way(asked: Asked, model: Any, processor: Any, pictures: Pictures, pairs: dict[str, Pairs]) -> Way:
+    way = way_of(model, processor, pictures, next(iter(pairs.values())), asked.config.max_pixels)
+    if not way.seen_once:
+        asked.run.say(f"train: pictures are encoded in every step: {way.not_seen_once}")
+    elif not way.shares:
+        asked.run.say(f"train: a prompt is read for each of its replies: {way.not_shared}")
+    return way
+
+
+def _cache(asked: Asked, ready: Ready, eyes: Eyes) -> VisionCache:
+    cache = VisionCache(eyes.seen, asked.features, gigabytes=asked.config.features_gb, identity=ready.identity)
+    ready.caches.append(cache)
+    return cache
+
+
+def _batches(asked: Asked, ready: Ready, name: str, eyes: Eyes | None, cache: VisionCache | None) -> Batches:
+    def written(digest: str) -> str:
+        return cache.told(digest) if digest in cache.kept else eyes.written(digest)
+
+    return Batches(
+        ready.pairs[name],
+        ready.processor,
+        written if eyes is not None else None,
+        ready.way.shares,
+        asked.config.max_pixels,
+    )
+
+
+def _refer(asked: Asked, model: Any, ready: Ready) -> Reference:
+    """Log-probabilities of all replies by the base, computed once for the adapters of this call."""
+    config, run = asked.config, asked.run
+    identity = {
+        "base": [asked.base.repo_id, asked.base.revision],
+        "in_4bit": config.load_in_4bit,
+        "max_pixels": config.max_pixels,
+        "dtype": str(training_dtype()),
+        "code": source_code(RepliesScored),
+    }
+    reference = Reference(run.output_dir / "training", identity)
+    with run.stage("reference log-probabilities") as entry:
+        eyes = Eyes(model, ready.processor, ready.pictures, config.max_pixels) if ready.way.seen_once else None
+        cache = None if eyes is None else _cache(asked, ready, eyes)
+        batches = {name: _batches(asked, ready, name, eyes, cache) for name in ready.pairs}
+        score = RepliesScored(model, batches, eyes, cache, max(1, config.train_batch_size // run.ranks))
+        entry |= reference.fill(ready.pairs, score, run)
+        entry["rows"] = entry["replies_different"]
+        if cache is not None:
+            cache.close()
+    for pairs in ready.pairs.values():
+        pairs.reference = reference.of(pairs)
+    return reference
+
+
+def _trainer(asked: Asked, order: Order, ready: Ready, parts: int) -> Any:
+    from datasets import Dataset
+    from trl import DPOConfig
+
+    config, pairs = order.config, ready.pairs[order.name]
+    model = load(config, order.base.revision)
+    sight = eyes = cache = None
+    if ready.way.seen_once:
+        eyes = Eyes(model, ready.processor, ready.pictures, config.max_pixels)
+        cache = _cache(asked, ready, eyes)
+        sight = Sight(eyes, cache, pairs.pictures)
+    return PairTrainer(
+        model,
+        args=DPOConfig(**arguments(order, parts), beta=config.beta, disable_dropout=not config.lora_dropout),
+        # TRL knows rows about pictures by this column: here it holds the number of a pair.
+        train_dataset=Dataset.from_dict({"image": list(range(len(pairs)))}),
+        data_collator=_batches(asked, ready, order.name, eyes, cache),
+        processing_class=ready.processor,
+        peft_config=lora(config, model),
+        callbacks=[Clock(order)],
+        sight=sight,
+    )
+
+
+def _forget() -> None:
+    gc.collect()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
