@@ -24,6 +24,7 @@ ASKING = {
     "quiz_writer": "quiz/repair",
     "pairwise": "pairwise/better",
     "chat_vqa": "product_vqa/answer",
+    "self_explanation": "score_and_explain/explain",
     "product_questions": "product_vqa/repair",
     "answerable": "product_vqa/answer_from_text",
 }
