@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,9 +12,12 @@ from tamis.config import ConfigError
 if TYPE_CHECKING:
     from tamis.score_and_explain.arm_forms import ExplainArm
     from tamis.training.merge import Merge
+    from tamis.training.vlm_lora import VlmLora
 
 NAME = re.compile(r"\w[\w-]*", re.ASCII)
-REPLY = "reply"  # begins the columns of a model's reply
+EXPLAINED = "self_explanation"  # begins the columns of the texts that pairs are made of
+ARGUED = "argued"  # of what a judge guesses from them: ARGUED_true, ARGUED_wrong
+REPLY = "explained_score"  # of what a model replies by itself
 
 
 @dataclass(kw_only=True)
@@ -114,19 +118,37 @@ class ScoreAndExplainSettings:
         known |= {"quantization": "4bit" if self.load_in_4bit else None, "max_pixels": self.max_pixels}
         return known | worn
 
-    def explaining(self, judge: dict[str, Any]) -> list[dict[str, Any]]:
+    def explaining(self, judge: dict[str, Any], seed: int = 0) -> list[dict[str, Any]]:
         """The scorer that explains the right score and a wrong one."""
         told = {"temperature": self.temperature, "max_new_tokens": self.max_new_tokens, "wording": self.wording}
-        return [{"scorer": "self_explanation", "judge": judge, **told}]
+        return [{"scorer": "self_explanation", "name": EXPLAINED, "judge": judge, "seed": seed, **told}]
+
+    def weighing(self) -> list[dict[str, Any]]:
+        """Scorers by which the first judge tells what those two texts argue for."""
+        judge = next(iter(self.guessers.values()))
+        told = {"scorer": "guessed_score", "judge": judge, "wording": self.wording}
+        return [
+            told | {"name": f"{ARGUED}_{side}", "explanation_column": f"{EXPLAINED}_{side}"}
+            for side in ("true", "wrong")
+        ]
 
     def replying(self, judge: dict[str, Any]) -> list[dict[str, Any]]:
         """The scorer that has a model score and explain by itself."""
         told = {"max_new_tokens": self.max_new_tokens, "wording": self.wording}
         return [{"scorer": "explained_score", "name": REPLY, "judge": judge, **told}]
 
-    def guessing(self, column: str) -> list[dict[str, Any]]:
-        """Scorers that read the explanations in a column, one for each judge."""
-        told = {"text_column": column, "wording": self.wording}
+    def guessing(self) -> list[dict[str, Any]]:
+        """Scorers that read the explanations of replies, one for each judge."""
+        told = {"explanation_column": f"{REPLY}_explanation", "wording": self.wording}
         return [
-            {"scorer": "guessed_score", "name": name, "judge": judge, **told} for name, judge in self.guessers.items()
+            {"scorer": "guessed_score", "name": f"guess_{name}", "judge": judge, **told}
+            for name, judge in self.guessers.items()
         ]
+
+    def sft(self, base_model: str, base_revision: str | None) -> VlmLora:
+        """Of the arm sft: as the others, its own loss and rate."""
+        from tamis.training.vlm_lora import VlmLora
+
+        shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(VlmLora)}
+        given = {"base_model": base_model, "base_revision": base_revision, "learning_rate": self.sft_learning_rate}
+        return VlmLora(**shared | given)
