@@ -12,7 +12,8 @@ from hostile import HOSTILE
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from tamis.product_vqa.questions import question_features
-from tamis.product_vqa.sheets import HIT, LINES, MISS, SIZE, WIDTH, Tile, _lines, outcomes, samples, sheet
+from tamis.product_vqa.sheets import outcomes, samples
+from tamis.tile_sheets import GREEN, LINES, RED, SIZE, WIDTH, Tile, sheet, wrapped
 
 
 def questions(picture, count: int, **changes: Any) -> Dataset:
@@ -44,10 +45,10 @@ def test_samples_are_drawn_by_seed_and_no_more_than_there_are(picture) -> None:
 def test_hits_are_green_and_misses_red(picture) -> None:
     rows = questions(picture, 4)
     hits, misses = outcomes(rows, ["Red", " red.", "RED", "red"]), outcomes(rows, ["blue", None, "", "dark red"])
-    assert coloured(hits, HIT) > 50 and coloured(hits, MISS) == 0
-    assert coloured(misses, MISS) > 50 and coloured(misses, HIT) == 0
+    assert coloured(hits, GREEN) > 50 and coloured(hits, RED) == 0
+    assert coloured(misses, RED) > 50 and coloured(misses, GREEN) == 0
     both = outcomes(rows, ["red", "red", "x", "x"], each=1)
-    assert coloured(both, HIT) > 10 and coloured(both, MISS) > 3
+    assert coloured(both, GREEN) > 10 and coloured(both, RED) > 3
     assert coloured(both, "#ff0000") == 2 * 128 * 128
     with pytest.raises(ValueError, match="3 predictions for 4 questions"):
         outcomes(rows, ["red"] * 3)
@@ -56,11 +57,11 @@ def test_hits_are_green_and_misses_red(picture) -> None:
 def test_captions_fit_their_tile_whatever_they_hold() -> None:
     font, ruler = ImageFont.load_default(size=SIZE), ImageDraw.Draw(Image.new("RGB", (1, 1)))
     for text in (*HOSTILE, "long " * 400, "w" * 5000, "", "\u202eturned\u0000\n\n", "a" * 40 + " b"):
-        lines = _lines(text, font, ruler)
+        lines = wrapped(text, font, ruler)
         assert 1 <= len(lines) <= LINES
         assert all(ruler.textlength(line, font=font) <= WIDTH and line.isprintable() for line in lines)
-    assert _lines("long " * 400, font, ruler)[-1].endswith("…") and _lines("two\nwords", font, ruler) == ["two words"]
-    assert "".join(_lines("a" * 40 + " b", font, ruler)) == "a" * 40 + " b"  # nothing is lost where it fits
+    assert wrapped("long " * 400, font, ruler)[-1].endswith("…") and wrapped("two\nwords", font, ruler) == ["two words"]
+    assert "".join(wrapped("a" * 40 + " b", font, ruler)) == "a" * 40 + " b"  # nothing is lost where it fits
 
 
 def test_unreadable_pictures_and_nothing_at_all_are_sheets_too(picture) -> None:

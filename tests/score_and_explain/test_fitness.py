@@ -99,7 +99,7 @@ def test_texts_that_say_nearly_the_same_have_nothing_to_contrast() -> None:
 
 def test_a_text_of_many_pictures_is_generic_on_the_side_where_it_is() -> None:
     true, wrong = texts(300), texts(300, start=1000)
-    for at in range(0, 40):
+    for at in range(40):
         true[at] = GOOD if at % 2 else GOOD.upper()
     for at in range(100, 110):
         wrong[at] = OTHER
