@@ -27,6 +27,8 @@ ASKING = {
     "self_explanation": "score_and_explain/explain",
     "product_questions": "product_vqa/repair",
     "answerable": "product_vqa/answer_from_text",
+    "explained_score": "score_and_explain/explain",
+    "guessed_score": "score_and_explain/guess.levels",
 }
 
 

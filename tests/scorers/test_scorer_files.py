@@ -21,8 +21,9 @@ from tamis.config import ConfigError
 
 JUDGED = ("answerable", "caption", "needs_picture", "pairwise", "product_questions", "prompt_writer", "quiz")
 JUDGED += ("quiz_writer", "self_reward", "visual_gain")
-JUDGED += ("chat_vqa", "self_explanation")
+JUDGED += ("chat_vqa", "explained_score", "guessed_score", "self_explanation")
 NAMES = ("clip", "detection", "duplicates", "embedding", "image_quality", "oracle", "relevance", "text_similarity")
+NAMES += ("true_remarks",)
 NAMES += ("bartscore", "bertscore", "exact", "meteor", "sbert", "wups")
 NAMES += ("blip_vqa", "clip_vocabulary", "generated_vqa", "vilt_vqa", *JUDGED)
 NEEDED = dict.fromkeys(JUDGED, {"judge": {"model": "tiny/vlm"}}) | {"clip_vocabulary": {"vocabulary": ["red"]}}

@@ -21,9 +21,24 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.run import Run
+    from tamis.score_and_explain.pairs import Pairs
     from tamis.sources import Source
 
 PAIRS = (SCORING, CONSISTENCY)
+
+
+@dataclass(frozen=True)
+class Worn:
+    """An arm of an iteration that is over: which model it is, and what that wears."""
+
+    arm: ExplainArm
+    name: str  # of its adapter, among all seeds
+    model: dict[str, Any]  # settings of a judge
+    path: Path | None  # its adapter, for the root; None: it is a model whole
+
+    @property
+    def leads(self) -> bool:
+        return self.arm.name == MERGED
 
 
 @dataclass
@@ -45,40 +60,43 @@ class Line:
     def wearing(self) -> dict[str, Any]:
         return {"adapter": str(self.worn)} if self.worn else {}
 
-    def subsets(self, pairs: dict[str, Dataset]) -> dict[str, Dataset]:
-        """Pairs to be trained on, by the adapter's name."""
-        return {self.name(kind): pairs[kind] for kind in PAIRS}
+    def subsets(self, pairs: Pairs) -> dict[str, Dataset]:
+        """What is trained on, by the adapter's name."""
+        return {self.name(SCORING): pairs.scoring, self.name(CONSISTENCY): pairs.consistency}
 
-    def to_tune(self, dtype: Any) -> tuple[str, str | None]:
+    def to_tune(self) -> tuple[str, str | None]:
         """The model that this iteration's adapters are trained on, and its revision: the root, or a folder."""
         if self.worn is None:
             return self.base
         name = folder(f"{MERGED}.iteration-{self.iteration}", self.seed, self.main_seed)
-        return self._folded(self.base, {"chain": self.worn}, Merge("linear"), name, dtype), None
+        return self._folded(self.base, {"chain": self.worn}, Merge("linear"), name), None
 
-    def merge(
-        self, tuned: tuple[str, str | None], arms: list[ExplainArm], merge: Merge, rank: int, dtype: Any
-    ) -> dict[str, dict[str, Any]]:
-        """For every arm of this iteration, by its adapter's name: which model, and what it wears. Then the next begins.
+    def merge(self, tuned: tuple[str, str | None], arms: list[ExplainArm], merge: Merge, rank: int) -> list[Worn]:
+        """The arms of this iteration, whose adapters lie where they were trained; the next one begins here.
 
-        tuned: what to_tune() gave. The adapters of this iteration lie where they were trained.
+        tuned: what to_tune() gave.
         """
         trained = {kind: self.run.output_dir / "adapters" / self.name(kind) for kind in (*PAIRS, SFT)}
         parts = {kind: trained[kind] for kind in PAIRS}
-        links, found = {}, {}
+        links: dict[str, Path] = {}
+        found: list[Worn] = []
         for arm in arms:
             name = self.name(arm.name)
             if arm.exact:
-                found[name] = {"model": self._folded(tuned, parts, merge, name, dtype), "revision": None}
-            elif arm.merged:
+                model = {"model": self._folded(tuned, parts, merge, name), "revision": None}
+                found.append(Worn(arm, name, model, None))
+                continue
+            if arm.merged:
                 made = self._merged(tuned, parts, arm.merge or merge, rank, name)
-                self.errors[name], links[name] = made.relative_error, made.adapter.path
+                self.errors[name], links[arm.name] = made.relative_error, made.adapter.path
             elif arm.name in trained:
-                links[name] = trained[arm.name]
-        found |= {name: {"adapter": str(self._chained(link, name))} for name, link in links.items()}
-        leading = self.name(MERGED)
-        self.merged.append(links[leading])
-        self.worn = Path(found[leading]["adapter"])
+                links[arm.name] = trained[arm.name]
+            else:
+                continue  # the model as it is
+            path = self._chained(links[arm.name], name)
+            found.append(Worn(arm, name, {"adapter": str(path)}, path))
+        self.merged.append(links[MERGED])
+        self.worn = next(one.path for one in found if one.leads)
         self.iteration += 1
         return found
 
@@ -99,9 +117,11 @@ class Line:
         self.run.wait()
         return where
 
-    def _folded(self, of: tuple[str, str | None], parts: dict[str, Path], merge: Merge, name: str, dtype: Any) -> str:
+    def _folded(self, of: tuple[str, str | None], parts: dict[str, Path], merge: Merge, name: str) -> str:
         """The model with the merged change in its own weights, in a folder of its own."""
-        model, revision = of
+        from tamis.training.diffusion_models import training_dtype
+
+        model, revision, dtype = *of, training_dtype()
         written = self.run.output_dir / "models" / name
 
         def load() -> tuple[Any, list[Any]]:

@@ -55,6 +55,11 @@ def traits(scene: Scene) -> dict[str, float]:
     }
 
 
+def trait_of(defect: str) -> str | None:
+    """What a defect takes from a picture; None: it is none."""
+    return next((name for name, defects in _DEFECT_OF_TRAIT.items() if defect in defects), None)
+
+
 def merit(scene: Scene) -> float:
     """The hidden rule: 1..10. A defect costs more than its share: a spoilt picture is spoilt."""
     have = traits(scene)
