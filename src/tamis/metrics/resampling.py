@@ -35,6 +35,8 @@ def mean_interval(
     sums = np.bincount(group_of, weights=numbers if weights is None else numbers * weights)
     if len(counts) == 1:
         return None, None  # one group says nothing about the spread between groups
+    if len(counts) > NORMAL_BEYOND:
+        return _normal_interval(sums / counts, counts)
     means, done = [], 0
     while done < draws:
         step = min(draws - done, max(1, SLICE_VALUES // len(counts)))
@@ -53,6 +55,11 @@ def sign_flip_p(numbers: np.ndarray, labels: np.ndarray | None, seed: int, draws
     if len(numbers) <= 13:
         patterns = np.asarray(np.meshgrid(*[[-1.0, 1.0]] * len(numbers))).reshape(len(numbers), -1)
         return float((np.abs(numbers @ patterns) >= observed).mean())
+    if len(numbers) > NORMAL_BEYOND:
+        from scipy.stats import norm
+
+        spread = float(np.sqrt((numbers**2).sum()))
+        return float(2 * norm.sf(max(observed, 0.0) / spread)) if spread else 1.0
     generator = np.random.default_rng(seed + 1)
     extreme, done = 0, 0
     while done < draws:
