@@ -56,7 +56,7 @@ def order(rows: Dataset, config: VlmLora, run: Run) -> trl_training.Order:
     from tamis.sources import pin
 
     folder = run.output_dir / "adapters" / "a"
-    return trl_training.Order("a", as_stored(rows), "k" * 64, folder, pin(TINY, "model"), config, run)
+    return trl_training.Order("a", as_stored(rows), "k" * 64, folder, pin(TINY, "model"), config, run, 0)
 
 
 def test_it_is_asked_as_in_evaluation_and_learns_the_answer_alone(ten: Dataset, run: Run) -> None:

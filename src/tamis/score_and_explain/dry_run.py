@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tamis import models
 from tamis.dry_run import duration, elsewhere, peak_memory, size, size_of, timed
 from tamis.score_and_explain.arm_forms import BASE, SFT
-from tamis.score_and_explain.explaining import paired_blindly, to_explain
+from tamis.score_and_explain.explaining import to_explain, untried
 from tamis.training.dpo import train_dpo_loras
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def estimate(
         models.release()
         few = dataclasses.replace(config, max_train_steps=STEPS)
         before = len(run.stages)
-        [tuned] = train_dpo_loras({"dry-run": paired_blindly(sample, config)}, few, run).values()
+        [tuned] = train_dpo_loras({"dry-run": untried(sample, explainer.prompt)}, few, run).values()
         del run.stages[before:]
     each = tuned.train_metrics["seconds"] / tuned.train_metrics["steps"]
     batch = config.train_batch_size * config.gradient_accumulation_steps

@@ -17,6 +17,7 @@ import numpy as np
 from tamis.columns import column_values
 from tamis.grading import Graded
 from tamis.metrics import correlation
+from tamis.score_and_explain.collapse import Limits, collapsed
 from tamis.score_and_explain.diversity import distinct_share, trigram_share
 from tamis.score_and_explain.scales import HIGH
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BASE = "base"
 BY = "row_id"
+FEW_DRAWS = 100  # where no interval is wanted
 # What the correlation of two columns is called: of which kind, and of which reading of the score.
 RANKED = {
     "spearman": ("spearman", "score"),
@@ -119,6 +121,14 @@ def measure(
             comparisons.append({"a": a, "b": b, "metric": metric, "clustered_by": BY, **asdict(one)})
         comparisons += [graded.compare(a, b, metric, clustered_by=BY) for metric in told.means]
     return {"arms": {arm: arms[arm] for arm in told.arms}, "comparisons": comparisons}
+
+
+def collapse(base: Dataset, leader: Dataset, *, name: str, limits: Limits) -> str | None:
+    """Which known collapse a model's replies show beside those of the model that it all began with; None: none."""
+    from datasets import concatenate_datasets
+
+    told = measure(concatenate_datasets([base, leader]), name=name, judges={}, draws=FEW_DRAWS)["arms"]
+    return collapsed(told[leader["arm"][0]], told[BASE], limits)
 
 
 def _made(rows: Dataset, name: str, judges: Mapping[str, str]) -> dict[str, np.ndarray]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tamis import cards, lora_cards, report, tables
+from tamis.metrics.stats import Estimate
 from tamis.score_and_explain import pictures, sheets, telling
-from tamis.score_and_explain.arm_forms import BASE
+from tamis.score_and_explain.arm_forms import BASE, CONSISTENCY, SCORING
 from tamis.score_and_explain.settings import REPLY
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 TASK = "image-text-to-text"
 SHOWN = 12  # pictures of a sheet
+LEADING = ("spearman", "spearman_expected", "consistency_spearman")
+UNPLOTTED = ("pearson", "consistency_mae", "consistency_bias", "score_bias", "top_share", "distinct_trigrams")
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,13 @@ class ScoreAndExplainRelease:
     model_id: str
     source: Source
     base: Source
-    refused: dict[str, int]  # rows of the source that were not read, by reason
     splits: dict[str, Dataset]  # of the pictures
     explained: list[Explained]  # iterations of the main seed
     replies: Dataset
     arms: list[ExplainArm]  # of the main seed
     paths: dict[str, Path]  # adapters by their folder
     results: dict[str, Any]
-    best: str
-    columns_shown: list[str]
     scorers: list[Scorer]  # of explanations and replies
-    decision_id: str | None  # where the decision model is published
     paper: dict[str, tuple[Any, ...]]  # as cards.differences takes it
 
     # ---- what is published -------------------------------------------------------------------------------------------
@@ -50,8 +49,10 @@ class ScoreAndExplainRelease:
         from datasets import concatenate_datasets
 
         found: dict[str, Any] = {}
-        for kind in self.explained[0].pairs:
-            found[kind] = {f"iteration_{one.iteration}": self._shown(one.pairs[kind]) for one in self.explained}
+        for kind in (SCORING, CONSISTENCY):
+            found[kind] = {
+                f"iteration_{one.iteration}": self._shown(getattr(one.pairs, kind)) for one in self.explained
+            }
         everything = concatenate_datasets([one.rows.remove_columns("image") for one in self.explained])
         return found | {"explanations": everything, "replies": self.replies}
 
@@ -66,12 +67,12 @@ class ScoreAndExplainRelease:
     def pictures(self) -> dict[str, bytes]:
         found = {
             "pictures/curves.png": pictures.curves(
-                self.results["arms"], self.columns_shown, [arm.name for arm in self.arms if arm.name != BASE]
+                self.results["arms"], self._plotted, [arm.name for arm in self.arms if arm.name != BASE]
             )
         }
         if self._pictured:
             last = self.explained[-1]
-            found["pictures/pairs.png"] = sheets.pairs(last.rows, count=SHOWN, seed=self._seed)
+            found["pictures/pairs.png"] = sheets.examples(last.rows, last.reasons, seed=self._seed)
             found["pictures/replies.png"] = sheets.replies(
                 self.splits["test"], self._replies_of(BASE, self.best), count=SHOWN, seed=self._seed
             )
@@ -85,6 +86,20 @@ class ScoreAndExplainRelease:
             if arm in found and seed == self._seed:
                 found[arm][row_id] = said
         return found
+
+    @property
+    def best(self) -> str:
+        return self.results["best"]
+
+    @property
+    def columns_shown(self) -> list[str]:
+        """Metrics of a line; those of one judge alone are behind them in results.json."""
+        measured = dict.fromkeys(name for told in self.results["arms"].values() for name in told if "@" not in name)
+        return [name for name in (*LEADING, *measured) if name in measured]
+
+    @property
+    def _plotted(self) -> list[str]:
+        return [name for name in self.columns_shown if not name.startswith(UNPLOTTED)]
 
     @property
     def _seed(self) -> int:
@@ -108,7 +123,7 @@ class ScoreAndExplainRelease:
 
     def dataset_card(self) -> cards.Card:
         licence, why = self._licence()
-        rows = sum(len(rows) for one in self.explained for rows in one.pairs.values())
+        rows = sum(2 * len(one.pairs) for one in self.explained)
         metadata = lora_cards.dataset_header(
             self.dataset_id, licence, source=self.source.repo_id, rows=rows, tags=["dpo", "preference", "aesthetics"]
         )
@@ -153,7 +168,7 @@ class ScoreAndExplainRelease:
 
     def _values(self, why_licence: str) -> dict[str, Any]:
         told, config, code = self.results, self.results["config"], cards.code
-        lost, decision = telling.left_out(told), told["decision"]
+        lost, decision = telling.left_out(told), told.get("decision")
         first = next(one for one in told["iterations"] if one["seed"] == config["seed"])
         wanted = telling.leading(self.best)
         return lora_cards.how_made(told, self.source.repo_id) | {
@@ -165,18 +180,18 @@ class ScoreAndExplainRelease:
             "tested": len(self.splits["test"]),
             "best": code(self.best),
             "best_name": self.best,
-            "ended": told["ended"],
+            "ended": cards.escape("; ".join(told["ended"].values()), longest=600) if told["ended"] else None,
             "loading": cards.fenced(self.loading(), "python"),
             "loading_rows": cards.fenced(self._loading_rows(), "python"),
             "which": cards.table(*telling.which(self.arms, code)),
             "arms": cards.table(*tables.means(told, self.columns_shown, code)),
             "comparisons": cards.table(*tables.comparisons(self._only(wanted), self.best, code)),
             "all_comparisons": cards.table(*tables.comparisons(told, self.best, code)),
-            "justified": telling.share(first["justified"]),
+            "justified": cards.interval(Estimate(**first["argued"]["wrong"])),
             "explained": cards.table(*telling.explained(told, code)),
             "left_out": cards.table(*lost) if lost else cards.Markdown("None."),
-            "refused": cards.table(["not read", "how many"], [list(item) for item in self.refused.items()])
-            if self.refused
+            "refused": cards.table(["not read", "how many"], [list(item) for item in told["refused"].items()])
+            if told["refused"]
             else None,
             "merging": cards.table(*telling.merging(told, code)),
             "decision": cards.Markdown(telling.decision(decision)) if decision else None,
@@ -190,7 +205,7 @@ class ScoreAndExplainRelease:
             "pictured": self._pictured,
             "split_table": cards.table(
                 ["split", "pairs"],
-                [[f"iteration_{one.iteration}", len(one.pairs["scoring"])] for one in self.explained],
+                [[f"iteration_{one.iteration}", len(one.pairs)] for one in self.explained],
             ),
             "why_licence": why_licence,
             "differences": lora_cards.differences(

@@ -11,6 +11,7 @@ from tamis.config import ConfigError
 
 if TYPE_CHECKING:
     from tamis.score_and_explain.arm_forms import ExplainArm
+    from tamis.score_and_explain.collapse import Limits
     from tamis.training.merge import Merge
     from tamis.training.vlm_lora import VlmLora
 
@@ -106,6 +107,11 @@ class ScoreAndExplainSettings:
 
         own = {self.seed: [parse(name) for name in dict.fromkeys(self.arms)]}
         return own | {seed: [parse(name) for name in self.other_seeds_arms] for seed in self.other_seeds}
+
+    def limits(self) -> Limits:
+        from tamis.score_and_explain.collapse import Limits
+
+        return Limits(wellformed=self.least_wellformed, one_score=self.most_one_score, diversity=self.least_diversity)
 
     def merging(self) -> Merge:
         from tamis.training.merge import Merge

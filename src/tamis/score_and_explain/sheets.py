@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tamis.tile_sheets import GREEN, GREY, RED, Tile, sheet
+from tamis.tile_sheets import GREEN, GREY, INK, RED, Tile, sheet
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,6 +47,22 @@ def examples(
     columns = [image_column, score_column, wrong_column, f"{name}_true", f"{name}_wrong"]
     shown = rows.select_columns(columns)
     tiles = [_tile(*(shown[at][column] for column in columns), reasons[at]) for at in drawn + left]
+    return sheet(tiles, across=ACROSS, width=WIDTH, lines=LINES)
+
+
+def replies(rows: Dataset, said: dict[str, dict[str, str | None]], *, count: int = 12, seed: int = 0) -> bytes:
+    """Pictures drawn by chance, with their score and what each arm replied: the first in grey, the last in green. PNG.
+
+    said: arm to row_id to reply.
+    """
+    names = list(said)
+    tiles = []
+    for at in _drawn(range(len(rows)), count, seed):
+        row = rows[at]
+        told = [(f"{row['mean']:.1f} is its score", INK)]
+        for arm in names:
+            told.append((f"{arm}: {_or_dash(said[arm].get(row['row_id']))}", GREEN if arm == names[-1] else GREY))
+        tiles.append(Tile(row["image"], tuple(told)))
     return sheet(tiles, across=ACROSS, width=WIDTH, lines=LINES)
 
 

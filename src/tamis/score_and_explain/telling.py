@@ -40,11 +40,11 @@ def explained(results: dict[str, Any], name: Name) -> Table:
             one["seed"],
             one["pictures"],
             f"{one['usable']} ({one['usable'] / one['pictures']:.1%})",
-            cards.interval(Estimate(**one["justified"])),
+            *(cards.interval(Estimate(**one["argued"][side])) for side in ("wrong", "true")),
         ]
         for one in results["iterations"]
     ]
-    return ["iteration", "seed", "pictures", "usable", "wrong scores argued for"], lines
+    return ["iteration", "seed", "pictures", "usable", "wrong scores argued for", "right scores argued for"], lines
 
 
 def left_out(results: dict[str, Any]) -> Table | None:
@@ -60,7 +60,7 @@ def merging(results: dict[str, Any], name: Name) -> Table:
     return ["adapter", "error of its rank"], lines
 
 
-def leading(results: dict[str, Any], best: str) -> Callable[[dict[str, Any]], bool]:
+def leading(best: str) -> Callable[[dict[str, Any]], bool]:
     """Comparisons that the claim is about: the last merged model against the model as it is and against the other arms
     of its iteration."""
     last = iteration_of(best)[1]

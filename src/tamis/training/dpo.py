@@ -89,14 +89,19 @@ class DpoLora:
 
 
 def train_dpo_loras(
-    subsets: dict[str, Dataset], config: DpoLora, run: Run, *, features: Path | None = None
+    subsets: dict[str, Dataset],
+    config: DpoLora,
+    run: Run,
+    *,
+    features: Path | None = None,
+    seed: int | None = None,
 ) -> dict[str, Adapter]:
     """Adapters by the names of the subsets, in run.output_dir/adapters/NAME as PEFT saves them; all on every rank.
 
     A row: `image`; `prompt`, `chosen` and `rejected`, lists of messages {role, content}, content a text. The picture
     stands before the first message. features: the folder of what vision towers see, run.output_dir/features where none
-    is given; calls that share it, of models with the same vision tower, look at a picture once. run.seed decides every
-    draw.
+    is given; calls that share it, of models with the same vision tower, look at a picture once. seed decides
+    every draw; None: the run's.
     """
     from tamis.training.dpo_training import Asked, train_all
 
@@ -109,8 +114,9 @@ def train_dpo_loras(
     if config.load_in_4bit:
         _refuse_without_bitsandbytes()
     base = base_of(config.base_model, config.base_revision, run)
+    seed = run.seed if seed is None else seed
     stored = {name: _as_stored(rows) for name, rows in subsets.items()}
-    keys = run.from_main(_keys(stored, config, run, [base.repo_id, base.revision]) if run.is_main else None)
+    keys = run.from_main(_keys(stored, config, seed, [base.repo_id, base.revision]) if run.is_main else None)
     folders = {name: run.output_dir / "adapters" / name for name in subsets}
     with run.stage("train") as entry:
         # What is there is decided by rank 0: ranks that look for themselves could see different things.
@@ -120,7 +126,7 @@ def train_dpo_loras(
         entry["ranks"] = run.ranks
         unfinished = {name: rows for name, rows in stored.items() if name not in adapters}
         if unfinished:
-            asked = Asked(unfinished, keys, folders, base, config, run, features or run.output_dir / "features")
+            asked = Asked(unfinished, keys, folders, base, config, run, seed, features or run.output_dir / "features")
             trained, figures = train_all(asked)
             adapters |= trained
             entry |= figures
@@ -155,14 +161,14 @@ def _refuse_without_bitsandbytes() -> None:
         raise ConfigError("load_in_4bit: needs bitsandbytes, which is not installed")
 
 
-def _keys(subsets: dict[str, Dataset], config: DpoLora, run: Run, base: list[str]) -> dict[str, str]:
+def _keys(subsets: dict[str, Dataset], config: DpoLora, seed: int, base: list[str]) -> dict[str, str]:
     """Everything that decides an adapter. Whatever of it changes, what was trained before is not taken for it."""
     from tamis.training.diffusion_models import training_dtype
     from tamis.training.dpo_training import Asked
 
     shared = {
         "settings": config.in_key(),
-        "seed": run.seed,
+        "seed": seed,
         "base": base,
         "dtype": str(training_dtype()),
         "code": source_code(Asked),

@@ -43,10 +43,12 @@ class Asked:
     base: Source
     config: DpoLora
     run: Run
+    seed: int
     features: Path
 
     def order(self, name: str) -> Order:
-        return Order(name, self.subsets[name], self.keys[name], self.folders[name], self.base, self.config, self.run)
+        of = self.subsets[name], self.keys[name], self.folders[name]
+        return Order(name, *of, self.base, self.config, self.run, self.seed)
 
 
 @dataclass

@@ -43,6 +43,7 @@ class Order:
     base: Source
     config: VlmLora | DpoLora
     run: Run
+    seed: int  # decides every draw
 
     @property
     def checkpoints(self) -> Path:
@@ -62,7 +63,7 @@ def train(
     parts = 1
     while True:
         models.release()
-        set_seed(run.seed)
+        set_seed(order.seed)
         trainer = trainer_of(parts)
         began, before = time.perf_counter(), last(order.checkpoints)
         try:
@@ -102,7 +103,7 @@ def arguments(order: Order, parts: int) -> dict[str, Any]:
         "gradient_checkpointing": config.gradient_checkpointing,
         "max_length": None,  # a cut could fall among the tokens of a picture
         "remove_unused_columns": False,
-        "seed": order.run.seed,
+        "seed": order.seed,
         "use_cpu": models.device().type == "cpu",
         "bf16": training_dtype() == torch.bfloat16,
         "save_strategy": "no",  # Clock says when
@@ -214,7 +215,7 @@ def written(order: Order, trainer: Any, left_out: Counter[str], rows: int, secon
     )
     unfinish(adapter.path)
     files = save(worn, adapter.path, order.base)
-    known = {"settings": config.in_key() | {"seed": order.run.seed}, "left_out": left_out}
+    known = {"settings": config.in_key() | {"seed": order.seed}, "left_out": left_out}
     known |= {"dtype": str(training_dtype()).removeprefix("torch."), "device": models.device().type}
     record(adapter, order.key, files, known | {"versions": versions()})
     return adapter

@@ -79,11 +79,13 @@ class VlmLora:
         return {name: getattr(self, name) for name in names}
 
 
-def train_vlm_loras(subsets: dict[str, Dataset], config: VlmLora, run: Run) -> dict[str, Adapter]:
+def train_vlm_loras(
+    subsets: dict[str, Dataset], config: VlmLora, run: Run, *, seed: int | None = None
+) -> dict[str, Adapter]:
     """Adapters by the names of the subsets, in run.output_dir/adapters/NAME as PEFT saves them; all on every rank.
 
     A row: `image`; `prompt` and `completion`, lists of messages {role, content}, content a text (conversations.py
-    makes them). The picture stands before the first message. run.seed decides every draw.
+    makes them). The picture stands before the first message. seed decides every draw; None: the run's.
     """
     from tamis.training.trl_training import Order
     from tamis.training.vlm_training import train
@@ -95,7 +97,8 @@ def train_vlm_loras(subsets: dict[str, Dataset], config: VlmLora, run: Run) -> d
     for name, rows in subsets.items():
         _refuse_unfit(name, rows)
     base = base_of(config.base_model, config.base_revision, run)
-    keys = run.from_main(_keys(subsets, config, run, [base.repo_id, base.revision]) if run.is_main else None)
+    seed = run.seed if seed is None else seed
+    keys = run.from_main(_keys(subsets, config, seed, [base.repo_id, base.revision]) if run.is_main else None)
     adapters: dict[str, Adapter] = {}
     with run.stage("train") as entry:
         entry |= {"adapters": 0, "adapters_reused": 0, "steps": 0, "ranks": run.ranks}
@@ -105,7 +108,7 @@ def train_vlm_loras(subsets: dict[str, Dataset], config: VlmLora, run: Run) -> d
             found = run.from_main(finished(folder, keys[name]) if run.is_main else None)
             entry["adapters_reused" if found else "adapters"] += 1
             if found is None:
-                made, steps = train(Order(name, as_stored(rows), keys[name], folder, base, config, run))
+                made, steps = train(Order(name, as_stored(rows), keys[name], folder, base, config, run, seed))
                 found = run.from_main(made)
                 entry["steps"] += steps
             adapters[name] = found
@@ -129,14 +132,14 @@ def _refuse_unfit(name: str, rows: Dataset) -> None:
             )
 
 
-def _keys(subsets: dict[str, Dataset], config: VlmLora, run: Run, base: list[str]) -> dict[str, str]:
+def _keys(subsets: dict[str, Dataset], config: VlmLora, seed: int, base: list[str]) -> dict[str, str]:
     """Everything that decides an adapter. Whatever of it changes, what was trained before is not taken for it."""
     from tamis.training.diffusion_models import training_dtype
     from tamis.training.vlm_training import trainer
 
     shared = {
         "settings": config.in_key(),
-        "seed": run.seed,
+        "seed": seed,
         "base": base,
         "dtype": str(training_dtype()),
         "code": source_code(trainer),
