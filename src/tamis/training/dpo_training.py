@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tamis import models
+from tamis.config import ConfigError
 from tamis.journal import source_code
 from tamis.training import trl_training
 from tamis.training.diffusion_models import training_dtype
@@ -100,11 +101,27 @@ def load(config: DpoLora, revision: str) -> Any:
         options |= {"quantization_config": _in_4bit(config, revision), "device_map": {"": models.device()}}
     model = AutoModelForImageTextToText.from_pretrained(config.base_model, **options)
     model.requires_grad_(False)
-    if not config.load_in_4bit:
+    if config.load_in_4bit:
+        _refuse_unpackable(model)
+    else:
         model.to(models.device())
     model.eval()
     add_fused_lm_head(model)
     return model
+
+
+def _refuse_unpackable(model: Any) -> None:
+    """bitsandbytes (0.50) packs layers for a processor by blocks, and fails in the first forward pass where they are
+    left over."""
+    if models.device().type != "cpu":
+        return
+    for path in language_layers(model):
+        layer = model.get_submodule(path)
+        if layer.in_features % 64 or layer.out_features % 32:
+            raise ConfigError(
+                f"load_in_4bit: without a GPU bitsandbytes cannot pack a layer of {layer.in_features} inputs and "
+                f"{layer.out_features} outputs ({path}); expected multiples of 64 and of 32"
+            )
 
 
 def _in_4bit(config: DpoLora, revision: str) -> Any:
@@ -206,8 +223,8 @@ def _refer(asked: Asked, model: Any, ready: Ready) -> Reference:
         eyes = Eyes(model, ready.processor, ready.pictures, config.max_pixels) if ready.way.seen_once else None
         cache = None if eyes is None else _cache(asked, ready, eyes)
         batches = {name: _batches(asked, ready, name, eyes, cache) for name in ready.pairs}
-        score = RepliesScored(model, batches, eyes, cache, max(1, config.train_batch_size // run.ranks))
-        entry |= reference.fill(ready.pairs, score, run)
+        rows = config.train_batch_size // run.ranks
+        entry |= reference.fill(ready.pairs, RepliesScored(model, batches, eyes, cache, rows), run, rows=rows)
         entry["rows"] = entry["replies_different"]
         if cache is not None:
             cache.close()

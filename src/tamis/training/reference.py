@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 PER_FILE = 256  # replies; what a kill can cost
 SIDES = ("chosen", "rejected")
-Replies = dict[str, tuple[str, int, str]]  # by content: the adapter, the number of its pair, the side
+Where = tuple[str, int, str]  # the adapter, the number of its pair, the side
+Replies = dict[str, Where]  # to one prompt, by content
 
 
 class Reference:
@@ -30,49 +31,37 @@ class Reference:
         self.known: dict[str, float] = {}
 
     def fill(
-        self, asked: dict[str, Pairs], score: Callable[[list[list[tuple[str, int, str]]]], list[list[float]]], run: Run
+        self, asked: dict[str, Pairs], score: Callable[[list[list[Where]]], list[list[float]]], run: Run, *, rows: int
     ) -> dict[str, int]:
-        """Computes what is missing, replies to one prompt about one picture together, shared out over the ranks."""
+        """Computes what is missing, so many prompts with their replies at once, shared out over the ranks.
+
+        What stands together in a forward pass does not depend on what is there already: a kill changes no bit of it.
+        """
         from tqdm.auto import tqdm
 
         self._look()
         run.wait()  # every rank has looked before the first one writes
-        prompts: dict[str, Replies] = {}
-        pairs = 0
-        for name, some in asked.items():
-            for number in range(len(some)):
-                pairs += 1
-                for side in SIDES:
-                    prompt, reply = some.told(number, side)
-                    prompts.setdefault(_hash(prompt), {}).setdefault(_hash([prompt, reply]), (name, number, side))
-        missing = [
-            {key: where for key, where in replies.items() if key not in self.known} for replies in prompts.values()
-        ]
-        missing = [replies for replies in missing if replies]
+        prompts = list(_different(asked).values())
+        parts = [prompts[first : first + rows] for first in range(0, len(prompts), rows)]
+        missing = [part for part in parts if any(key not in self.known for replies in part for key in replies)]
         mine = missing[run.rank :: run.ranks]
-        figures = {
-            "replies": 2 * pairs,
-            "replies_different": sum(map(len, prompts.values())),
-            "replies_computed": sum(map(len, missing)),
-        }
-        with tqdm(total=sum(map(len, mine)), desc="reference", unit="reply", disable=not run.is_main) as bar:
-            waiting: list[Replies] = []
-            for replies in mine:
-                waiting.append(replies)
-                if sum(map(len, waiting)) >= PER_FILE or replies is mine[-1]:
-                    found = score([list(some.values()) for some in waiting])
-                    self._write(
-                        {
-                            key: value
-                            for some, values in zip(waiting, found, strict=True)
-                            for key, value in zip(some, values, strict=True)
-                        }
-                    )
-                    bar.update(sum(map(len, waiting)))
-                    waiting = []
+        waiting: dict[str, float] = {}
+        with tqdm(total=sum(map(_replies, mine)), desc="reference", unit="reply", disable=not run.is_main) as bar:
+            for part in mine:
+                found = score([list(replies.values()) for replies in part])
+                for replies, values in zip(part, found, strict=True):
+                    waiting |= zip(replies, values, strict=True)
+                bar.update(_replies(part))
+                if len(waiting) >= PER_FILE or part is mine[-1]:
+                    self._write(waiting)
+                    waiting = {}
         run.wait()
         self._look()
-        return figures
+        return {
+            "replies": sum(2 * len(pairs) for pairs in asked.values()),
+            "replies_different": _replies(prompts),
+            "replies_computed": sum(map(_replies, missing)),
+        }
 
     def of(self, pairs: Pairs) -> list[tuple[float, float]]:
         def known(number: int, side: str) -> float:
@@ -91,6 +80,20 @@ class Reference:
     def _write(self, found: dict[str, float]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / f"{uuid.uuid4().hex}.json", found)
+
+
+def _different(asked: dict[str, Pairs]) -> dict[str, Replies]:
+    prompts: dict[str, Replies] = {}
+    for name, pairs in asked.items():
+        for number in range(len(pairs)):
+            for side in SIDES:
+                prompt, reply = pairs.told(number, side)
+                prompts.setdefault(_hash(prompt), {}).setdefault(_hash([prompt, reply]), (name, number, side))
+    return prompts
+
+
+def _replies(prompts: list[Replies]) -> int:
+    return sum(map(len, prompts))
 
 
 def _hash(what: Any) -> str:

@@ -13,8 +13,7 @@ from tamis.training.shared_prefix import Asked, Folded
 
 if TYPE_CHECKING:
     from tamis.training.dpo_rows import Batches
-
-Where = tuple[str, int, str]  # the adapter, the number of its pair, the side
+    from tamis.training.reference import Where
 
 
 @dataclass
