@@ -170,6 +170,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             splits=parts,
             explained=[one for one in explained if one.seed == config.seed],
             replies=replies,
+            truths=truths,
             arms=seeds[config.seed],
             paths={one.name: one.path for one in worn if one.path},
             results=results,

@@ -125,13 +125,17 @@ class Run:
         return {
             "recipe": self.recipe,
             "config": self.config,
-            "sources": self.sources,
+            "sources": [one for one in self.sources if not self._made_here(one)],
             "arms": arms,
             "comparisons": comparisons,
             "nulls": self.nulls,
             "stages": self.stages,
             "versions": versions(),
         }
+
+    def _made_here(self, source: dict[str, Any]) -> bool:
+        """A model that the run wrote to go on from is no source of it."""
+        return source.get("local", False) and (self.output_dir / "models" / source["repo_id"]).is_dir()
 
     def finish(self, results: dict[str, Any]) -> Path:
         """Writes results.json, tells the trackers, frees the output folder."""

@@ -9,6 +9,7 @@ from tamis.lora_pictures import OTHER, SHADES, figure_of, png_of
 from tamis.score_and_explain.arm_forms import BASE, CONSISTENCY, MERGED, SCORING, SFT, iteration_of
 
 COLOURS = {MERGED: SHADES["top"], SCORING: SHADES["bottom"], CONSISTENCY: OTHER, SFT: SHADES["random"]}
+LEAST = 0.2  # of a panel's height
 MORE = ("#7b5aa6", "#333333", "#3aa6a0", "#c46a9b")  # other ways to merge, in their order
 
 
@@ -41,6 +42,9 @@ def curves(arms: dict[str, dict[str, Any]], metrics: Sequence[str], shown: Seque
             for number, one in at[1:]:
                 if one["low"] is not None:
                     axis.plot([number + shift] * 2, [one["low"], one["high"]], color=colours[arm], linewidth=1.2)
+        low, high = axis.get_ylim()
+        if high - low < LEAST:  # what hardly moves is not to look as if it did
+            axis.set_ylim((low + high - LEAST) / 2, (low + high + LEAST) / 2)
         axis.set_title(metric, fontsize=10)
         axis.set_xticks(range(last + 1), [BASE, *map(str, range(1, last + 1))], fontsize=8)
         axis.tick_params(axis="y", labelsize=8)

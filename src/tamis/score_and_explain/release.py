@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TASK = "image-text-to-text"
 SHOWN = 12  # pictures of a sheet
 LEADING = ("spearman", "spearman_expected", "consistency_spearman")
-UNPLOTTED = ("pearson", "consistency_mae", "consistency_bias", "score_bias", "top_share", "distinct_trigrams")
+COLLAPSES = ("wellformed", "mode_share", "distinct_explanations")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class ScoreAndExplainRelease:
     splits: dict[str, Dataset]  # of the pictures
     explained: list[Explained]  # iterations of the main seed
     replies: Dataset
+    truths: list[str]  # metrics that graders of replies gave
     arms: list[ExplainArm]  # of the main seed
     paths: dict[str, Path]  # adapters by their folder
     results: dict[str, Any]
@@ -67,7 +68,7 @@ class ScoreAndExplainRelease:
     def pictures(self) -> dict[str, bytes]:
         found = {
             "pictures/curves.png": pictures.curves(
-                self.results["arms"], self._plotted, [arm.name for arm in self.arms if arm.name != BASE]
+                self.results["arms"], self.columns_shown, [arm.name for arm in self.arms if arm.name != BASE]
             )
         }
         if self._pictured:
@@ -93,13 +94,16 @@ class ScoreAndExplainRelease:
 
     @property
     def columns_shown(self) -> list[str]:
-        """Metrics of a line; those of one judge alone are behind them in results.json."""
-        measured = dict.fromkeys(name for told in self.results["arms"].values() for name in told if "@" not in name)
-        return [name for name in (*LEADING, *measured) if name in measured]
+        """Metrics of the main tables and of the curves; the others are told behind them."""
+        return [name for name in (*LEADING, *self.truths, *COLLAPSES) if name in self.results["arms"][BASE]]
 
     @property
-    def _plotted(self) -> list[str]:
-        return [name for name in self.columns_shown if not name.startswith(UNPLOTTED)]
+    def _others(self) -> list[str]:
+        measured = dict.fromkeys(name for told in self.results["arms"].values() for name in told if "@" not in name)
+        return [name for name in measured if name not in self.columns_shown]
+
+    def _leading(self, metric: str) -> bool:
+        return metric in self.columns_shown
 
     @property
     def _seed(self) -> int:
@@ -144,7 +148,7 @@ class ScoreAndExplainRelease:
             tables={
                 "Arms": telling.which(self.arms, str),
                 "On the test split": tables.means(told, self.columns_shown, str),
-                f"{self.best} against the others": tables.comparisons(told, self.best, str),
+                f"{self.best} against the others": tables.comparisons(told, self.best, str, self._leading),
                 "What there was to learn from": telling.explained(told, str),
                 **({"Left out": lost} if lost else {}),
                 "Merging": telling.merging(told, str),
@@ -170,7 +174,7 @@ class ScoreAndExplainRelease:
         told, config, code = self.results, self.results["config"], cards.code
         lost, decision = telling.left_out(told), told.get("decision")
         first = next(one for one in told["iterations"] if one["seed"] == config["seed"])
-        wanted = telling.leading(self.best)
+        now = {"comparisons": telling.leading(told["comparisons"], self.best)}
         return lora_cards.how_made(told, self.source.repo_id) | {
             "repo_id": cards.Markdown(self.model_id),
             "dataset_id": cards.Markdown(self.dataset_id),
@@ -185,8 +189,11 @@ class ScoreAndExplainRelease:
             "loading_rows": cards.fenced(self._loading_rows(), "python"),
             "which": cards.table(*telling.which(self.arms, code)),
             "arms": cards.table(*tables.means(told, self.columns_shown, code)),
-            "comparisons": cards.table(*tables.comparisons(self._only(wanted), self.best, code)),
+            "comparisons": cards.table(*tables.comparisons(now, self.best, code, self._leading)),
             "all_comparisons": cards.table(*tables.comparisons(told, self.best, code)),
+            "other_metrics": cards.table(*tables.means(told, self._others, code)),
+            "judges": cards.table(*telling.by_judge(told, list(config["guessers"]), code)),
+            "guessers": cards.Markdown(telling.guessers(config["guessers"], self.base.repo_id)),
             "justified": cards.interval(Estimate(**first["argued"]["wrong"])),
             "explained": cards.table(*telling.explained(told, code)),
             "left_out": cards.table(*lost) if lost else cards.Markdown("None."),
@@ -212,9 +219,6 @@ class ScoreAndExplainRelease:
                 config | {"dataset": self.source.repo_id, "base_model": self.base.repo_id}, self.paper
             ),
         }
-
-    def _only(self, wanted: Any) -> dict[str, Any]:
-        return {"comparisons": [one for one in self.results["comparisons"] if wanted(one)]}
 
     def _licence(self) -> tuple[str, str]:
         return cards.derived_licence([self.base, self.source])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tamis import cards
+from tamis import cards, tables
 from tamis.metrics.stats import Estimate
 from tamis.score_and_explain.arm_forms import BASE, CONSISTENCY, MERGED, SCORING, SFT, ExplainArm, iteration_of
 
@@ -60,11 +60,25 @@ def merging(results: dict[str, Any], name: Name) -> Table:
     return ["adapter", "error of its rank"], lines
 
 
-def leading(best: str) -> Callable[[dict[str, Any]], bool]:
-    """Comparisons that the claim is about: the last merged model against the model as it is and against the other arms
-    of its iteration."""
+def leading(comparisons: list[dict[str, Any]], best: str) -> list[dict[str, Any]]:
+    """Those that the claim is about: the last merged model against the model as it is, and against the other arms of
+    its iteration."""
     last = iteration_of(best)[1]
-    return lambda one: one["a"] == best and (one["b"] == BASE or iteration_of(one["b"])[1] == last)
+    return [one for one in comparisons if one["a"] == best and iteration_of(one["b"])[1] in (0, last)]
+
+
+def by_judge(results: dict[str, Any], judges: list[str], name: Name) -> Table:
+    """How well each judge's guesses agree with the scores, and how much higher they are: its leaning."""
+    metrics = [f"{metric}@judge={judge}" for metric in ("consistency_spearman", "consistency_bias") for judge in judges]
+    return tables.means(results, metrics, name)
+
+
+def guessers(settings: dict[str, dict[str, Any]], base: str) -> str:
+    """Who the judges are, and whether one of them is the model that was tuned, as it is."""
+    told = ", ".join(f"{cards.code(name)} is {cards.code(judge['model'])}" for name, judge in settings.items())
+    related = [name for name, judge in settings.items() if judge["model"] == base]
+    own = "".join(f"; {cards.code(name)} is the model as it is, of the same kin as those it reads" for name in related)
+    return f"{told}{own}."
 
 
 def decision(told: dict[str, Any]) -> str:
