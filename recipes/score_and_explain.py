@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     from tamis import arms, dry_run, hub, models, scorers, scoring
     from tamis.run import Run
-    from tamis.score_and_explain import explaining, measuring, reading, replying
+    from tamis.score_and_explain import deciding, explaining, measuring, reading, replying
     from tamis.score_and_explain.arm_forms import BASE, MERGED, SFT
     from tamis.score_and_explain.dry_run import estimate
     from tamis.score_and_explain.line import Line
@@ -94,6 +94,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parts = reading.parts(ratings)
     scoring.refuse_unfit(parts["test"].features, [replier, *guessers, *graders], ranked={}, used={})
     root = base_of(config.base_model, config.base_revision, run)
+    if config.decision:
+        deciding.refuse_unfit(config.base_model, root, explainer.prompt)
     if config.dry_run:
         figures = estimate(parts, explainer, replier, [*guessers, *graders], config, run=run)
         dry_run.show(run, figures)
@@ -154,10 +156,22 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     truths = arms.numeric(replies, [column for scorer in graders for column in scorer.columns])
     judges = {name: f"guess_{name}_score" for name in config.guessers}
     measured = measuring.measure(replies, name=REPLY, judges=judges, truths=truths, best=best, seed=config.seed)
-    results = run.results(**measured) | {"best": best, "ended": ended, "refused": ratings.refused}
+    results = run.results(**measured) | {
+        "best": best,
+        "ended": {str(seed): why for seed, why in ended.items()},
+        "refused": ratings.refused,
+    }
     results |= {"iterations": [one.told() for one in explained]}
     results |= {"merging": {name: error for line in lines for name, error in line.errors.items()}}
     results |= {"training": {name: adapter.train_metrics for name, adapter in trained.items()}}
+    # Its temperature is fitted on pictures that were neither trained on nor tested.
+    decided = None
+    if config.decision:
+        [replier] = scorers.build(config.replying(config.model(**lines[0].wearing())))
+        held = attach_scores(parts["validation"], replier, run=run, batch_size=config.batch_size)
+        decided = deciding.decided(held, config.base_model, root, replier.prompt, adapter=best)
+        models.release()
+    results["decision"] = decided.told if decided else None
     results["nulls_replies"] = arms.nulls(replies, [f"{REPLY}_score", *judges.values(), *truths], weighted=None)
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
@@ -174,6 +188,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             arms=seeds[config.seed],
             paths={one.name: one.path for one in worn if one.path},
             results=results,
+            decided=decided,
             scorers=[explainer, replier, *guessers, *graders],
             paper=PAPER,
         )
@@ -183,7 +198,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         to = {"push": config.push_to_hub, "private": config.hub_private_repo}
         files = pictures | {"report.html": page}
         data = hub.publish_dataset(run, release.dataset_id, release.configs(), release.dataset_card(), files, **to)
-        loras = hub.publish_adapter(run, release.model_id, release.paths, release.adapter_card(), pictures, **to)
+        files = pictures | release.adapter_files()
+        loras = hub.publish_adapter(run, release.model_id, release.paths, release.adapter_card(), files, **to)
         arms.show(run, results["arms"], release.columns_shown, {"replies": results["nulls_replies"]})
         hub.show(run, data, load=["replies"])
         hub.show_adapter(run, loras, release.loading())

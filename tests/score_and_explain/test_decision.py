@@ -99,7 +99,7 @@ def said(lines: str, photo: Any, folder: Path, monkeypatch: Any, capsys: Any) ->
 
 
 def test_three_lines_from_the_hub_score_a_picture(run, photos, processor, lora, tmp_path, monkeypatch, capsys) -> None:
-    files = decision.decision_files(processor, PROMPT, WARM, adapter=True)
+    files = decision.decision_files(processor, PROMPT, WARM, adapter=decision.ADAPTER)
     published = publishing.publish_folder(
         run, "me/scorer", "model", lambda folder: decision.write(folder, files, lora), push=True, private=False
     )
@@ -123,7 +123,7 @@ def test_at_temperature_one_it_is_our_own_expected_score(photos, processor, lora
     folder = tmp_path / "whole"
     AutoModelForImageTextToText.from_pretrained(BASE).save_pretrained(folder)
     processor.save_pretrained(folder)
-    decision.write(folder, decision.decision_files(processor, PROMPT, PLAIN, adapter=False), None)
+    decision.write(folder, decision.decision_files(processor, PROMPT, PLAIN, adapter=None), None)
     decide = pipeline("decision", model=str(folder))
     read = decision.reading(processor.tokenizer)
     questions = {"score": {"type": "score", "criteria": read.levels}, "ten": {"type": "noul"}}
@@ -151,7 +151,7 @@ def test_our_judge_reads_the_published_model_too(photos, processor, tmp_path) ->
     folder = tmp_path / "whole"
     AutoModelForImageTextToText.from_pretrained(BASE).save_pretrained(folder)
     processor.save_pretrained(folder)
-    decision.write(folder, decision.decision_files(processor, PROMPT, WARM, adapter=False), None)
+    decision.write(folder, decision.decision_files(processor, PROMPT, WARM, adapter=None), None)
     levels = decision.reading(processor.tokenizer).levels
     questions = {"score": {"type": "score", "criteria": levels}, "ten": {"type": "noul"}}
     answers = LocalJudge(str(folder)).decide([Request(photo, questions) for photo in photos])
@@ -198,7 +198,7 @@ def test_ten_levels_in_one_question_where_the_tokenizer_allows(monkeypatch, tmp_
         "{% for part in message.content %}{{ '<image>' if part.type == 'image' else part.text }}{% endfor %}{% endif %}"
         "{% endfor %}{% if add_generation_prompt %}<reply>{% endif %}\n"
     )
-    found = decision.decision_files(made, PROMPT, PLAIN, adapter=False)
+    found = decision.decision_files(made, PROMPT, PLAIN, adapter=None)
     config = DecisionConfig(**json.loads(found["decision.json"]), chat_template=found["decision_template.jinja"])
     assert config.labels == {"score": list(map(str, SCORES))} and config.adapter is None
     small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -228,12 +228,12 @@ def test_a_template_that_would_ask_otherwise_is_refused(processor, monkeypatch) 
     ):
         monkeypatch.setattr(processor, "chat_template", bad)
         if why is None:
-            decision.decision_files(processor, PROMPT, PLAIN, adapter=False)
+            decision.decision_files(processor, PROMPT, PLAIN, adapter=None)
         else:
             with pytest.raises(ConfigError, match=why):
-                decision.decision_files(processor, PROMPT, PLAIN, adapter=False)
+                decision.decision_files(processor, PROMPT, PLAIN, adapter=None)
 
 
 @pytest.mark.parametrize("prompt", ['say "it" {{ now }} {% raw %} \\n #}', "two\nlines of\tthis: 'é' 鳥 😀"])
 def test_any_prompt_is_told_as_it_stands(processor, prompt: str) -> None:
-    decision.decision_files(processor, prompt, PLAIN, adapter=False)  # refused, were it another text
+    decision.decision_files(processor, prompt, PLAIN, adapter=None)  # refused, were it another text

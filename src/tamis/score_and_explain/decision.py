@@ -67,8 +67,11 @@ def _reading(tokenizer: Any, begun: str) -> Reading | None:
     return Reading(begun, tuple(labels[:-1]), (labels[0], more, "\n")) if apart and told else None
 
 
-def decision_files(processor: Any, prompt: str, temperature: Mapping[str, float], *, adapter: bool) -> dict[str, str]:
-    """What lies beside the weights, by file name. adapter: the repo holds a LoRA, in the folder ADAPTER, and no model.
+def decision_files(
+    processor: Any, prompt: str, temperature: Mapping[str, float], *, adapter: str | None
+) -> dict[str, str]:
+    """What lies beside the weights, by file name. adapter: the folder of the repo that holds a LoRA; None: the
+    repo holds the model.
 
     prompt: score_and_explain/explain, as the model was trained to answer it. temperature: as calibrating.py fits it.
     """
@@ -80,7 +83,7 @@ def decision_files(processor: Any, prompt: str, temperature: Mapping[str, float]
         labels=labels,
         temperature=dict(temperature),
         chat_template=template(processor, prompt, read),
-        adapter=ADAPTER if adapter else None,
+        adapter=adapter,
     )
     _refuse_other_prompt(processor, prompt, config.chat_template, read)
     told = asdict(config)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.score_and_explain.arm_forms import ExplainArm
+    from tamis.score_and_explain.deciding import Decided
     from tamis.score_and_explain.explaining import Explained
     from tamis.scoring import Scorer
     from tamis.sources import Source
@@ -40,6 +41,7 @@ class ScoreAndExplainRelease:
     arms: list[ExplainArm]  # of the main seed
     paths: dict[str, Path]  # adapters by their folder
     results: dict[str, Any]
+    decided: Decided | None  # the last merged model as a decision model
     scorers: list[Scorer]  # of explanations and replies
     paper: dict[str, tuple[Any, ...]]  # as cards.differences takes it
 
@@ -64,6 +66,9 @@ class ScoreAndExplainRelease:
     @property
     def _pictured(self) -> bool:
         return self.source.licence is not None
+
+    def adapter_files(self) -> dict[str, str]:
+        return self.decided.files if self.decided else {}
 
     def pictures(self) -> dict[str, bytes]:
         found = {
@@ -172,7 +177,7 @@ class ScoreAndExplainRelease:
 
     def _values(self, why_licence: str) -> dict[str, Any]:
         told, config, code = self.results, self.results["config"], cards.code
-        lost, decision = telling.left_out(told), told.get("decision")
+        lost = telling.left_out(told)
         first = next(one for one in told["iterations"] if one["seed"] == config["seed"])
         now = {"comparisons": telling.leading(told["comparisons"], self.best)}
         return lora_cards.how_made(told, self.source.repo_id) | {
@@ -201,8 +206,10 @@ class ScoreAndExplainRelease:
             if told["refused"]
             else None,
             "merging": cards.table(*telling.merging(told, code)),
-            "decision": cards.Markdown(telling.decision(decision)) if decision else None,
-            "loading_decision": cards.fenced(decision["loading"], "python") if decision else None,
+            "decision": cards.Markdown(telling.decision(told["decision"])) if self.decided else None,
+            "loading_decision": cards.fenced(self.decided.three_lines(self.model_id, self.base.repo_id), "python")
+            if self.decided
+            else None,
             "training": cards.table(*tables.training(told, code)),
             "not_run": None,
             "replies": len(self.replies),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
+from tamis.score_and_explain.wrong_scores import MOST
 
 if TYPE_CHECKING:
     from tamis.score_and_explain.arm_forms import ExplainArm
@@ -89,16 +90,18 @@ class ScoreAndExplainSettings:
         for name in self.guessers:
             if not NAME.fullmatch(name):
                 raise ConfigError(f"guessers: {name!r} is not accepted as a name; letters, digits, _ and - make one")
-        if not 0 < self.exclusion_radius <= 9:
-            raise ConfigError(f"exclusion_radius: {self.exclusion_radius} is not accepted; expected 1 to 9")
+        if self.load_in_4bit and any(arm.startswith("sft") for arm in self.arms):
+            raise ConfigError("arms: sft: is not trained on a base in 4 bits; leave one of them out")
 
     def refuse_unfit_shares(self) -> None:
+        self.refuse_below("exclusion_radius", 1, MOST)
         for name in ("iterations", "max_new_tokens", "merge_r", "batch_size", "pictures_per_iteration", "guessed_rows"):
             self.refuse_below(name, 1)
         for name in ("generic_share", "least_usable", "least_wellformed", "most_one_score", "least_diversity"):
             self.refuse_below(name, 0, 1)
         self.refuse_below("temperature", 0)
         self.refuse_below("sft_learning_rate", 0)
+        self.refuse_below("merge_density", 0, 1)
         self.merging()  # looks at its own settings
 
     def by_seed(self) -> dict[int, list[ExplainArm]]:

@@ -82,10 +82,10 @@ def guessers(settings: dict[str, dict[str, Any]], base: str) -> str:
 
 
 def decision(told: dict[str, Any]) -> str:
-    """What the decision model's temperature was fitted on, and what that did."""
-    before, after = told["before"], told["after"]
+    """What the decision model's temperatures were fitted on, and what that did."""
+    fitted = ", ".join(f"{value:.3f} ({kind})" for kind, value in told["temperature"].items())
     return (
-        f"Its temperature, {told['temperature']:.3f}, was fitted on {told['rows']} pictures of the validation split: "
-        f"negative log-likelihood {before['nll']:.3f} before, {after['nll']:.3f} after; expected calibration error "
-        f"{before['ece']:.3f} before, {after['ece']:.3f} after."
+        f"Temperature {fitted}, fitted on {told['n']} pictures of the validation split: negative log-likelihood of the "
+        f"scores {told['nll_before']:.3f} before, {told['nll']:.3f} after; expected calibration error "
+        f"{told['ece_before']:.3f} before, {told['ece']:.3f} after."
     )
