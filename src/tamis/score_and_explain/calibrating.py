@@ -16,15 +16,12 @@ FEW = 20  # tens and ones it takes to tell how sure the model is between them
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Temperatures by type of question, and what they did on the rows they were fitted on."""
+class Reliability:
+    """How far what is said of 1 to 10 is from what is true: lower is better in both."""
 
-    temperature: dict[str, float]
+    nll: float  # mean negative log-likelihood of the true score
+    ece: float  # expected calibration error of the likeliest score
     n: int
-    nll: float
-    nll_before: float
-    ece: float
-    ece_before: float
 
 
 def as_published(probabilities: np.ndarray, temperature: Mapping[str, float], *, apart: bool) -> np.ndarray:
@@ -40,33 +37,43 @@ def as_published(probabilities: np.ndarray, temperature: Mapping[str, float], *,
     return np.concatenate((first[:, :1] * (1 - ten), first[:, 1:], first[:, :1] * ten), axis=1)
 
 
-def calibrated(probabilities: np.ndarray, truths: Sequence[int], *, apart: bool) -> Calibration:
-    """Temperatures by which held-out rows' shares of score lines fit their whole scores best.
+def calibrated(probabilities: np.ndarray, truths: Sequence[int], *, apart: bool) -> dict[str, float]:
+    """Temperatures by which held-out rows' shares of score lines fit their whole scores best, by type of question.
 
     probabilities: a row of ten for each picture; truths: its votes' mean as a whole number, which is what the model is
     trained to say. Of how sure it is between 1 and 10, where that is a question of its own, FEW rows tell nothing: it
     stays as it is.
     """
-    logs, scores = _logs(probabilities), np.asarray(truths)
-    if len(scores) == 0 or len(logs) != len(scores) or not np.isin(scores, SCORES).all():
-        raise ValueError(f"decision: {len(logs)} rows and {len(scores)} whole scores from {LOW} to {HIGH} to fit by")
-    targets = np.eye(len(SCORES))[scores - LOW]
-    temperature = {"score": temperatures.fitted(logs, targets)}
-    if apart:
-        firsts = np.c_[targets[:, :1] + targets[:, -1:], targets[:, 1:-1]]
-        temperature["score"] = temperatures.fitted(_firsts(logs), firsts)
-        ends = targets[:, [-1, 0]]
-        if ends.sum() >= FEW and ends.any(axis=0).all():
-            temperature["noul"] = temperatures.fitted(logs[:, [-1, 0]], ends)
-    before, after = (as_published(probabilities, one, apart=apart) for one in ({}, temperature))
-    return Calibration(
-        temperature,
-        len(scores),
-        temperatures.loss(after, targets),
-        temperatures.loss(before, targets),
-        _ece(after, scores),
-        _ece(before, scores),
-    )
+    logs, targets = _logs(probabilities), _targets(probabilities, truths)
+    if not apart:
+        return {"score": temperatures.fitted(logs, targets)}
+    firsts = np.c_[targets[:, :1] + targets[:, -1:], targets[:, 1:-1]]
+    found = {"score": temperatures.fitted(_firsts(logs), firsts)}
+    ends = targets[:, [-1, 0]]
+    if ends.sum() >= FEW and ends.any(axis=0).all():
+        found["noul"] = temperatures.fitted(logs[:, [-1, 0]], ends)
+    return found
+
+
+def reliability(
+    probabilities: np.ndarray, truths: Sequence[int], temperature: Mapping[str, float], *, apart: bool
+) -> Reliability:
+    """Of the decision model with these temperatures; with none, {}, of what it said before. On rows not fitted on."""
+    targets = _targets(probabilities, truths)
+    shares = as_published(probabilities, temperature, apart=apart)
+    told = [dict(zip(map(str, SCORES), row.tolist(), strict=True)) for row in shares]
+    sure = taken(told, [str(score) for score in truths])
+    ece = expected_calibration_error(*sure, draws=2).value
+    return Reliability(temperatures.loss(shares, targets), ece, len(targets))
+
+
+def _targets(probabilities: np.ndarray, truths: Sequence[int]) -> np.ndarray:
+    scores = np.asarray(truths)
+    if len(scores) == 0 or len(probabilities) != len(scores) or not np.isin(scores, SCORES).all():
+        raise ValueError(
+            f"decision: {len(probabilities)} rows and {len(scores)} whole scores from {LOW} to {HIGH} to fit by"
+        )
+    return np.eye(len(SCORES))[scores - LOW]
 
 
 def _logs(probabilities: np.ndarray) -> np.ndarray:
@@ -79,8 +86,3 @@ def _logs(probabilities: np.ndarray) -> np.ndarray:
 def _firsts(logs: np.ndarray) -> np.ndarray:
     """Of the first digit: 1 and 10 together."""
     return np.concatenate((np.logaddexp(logs[:, :1], logs[:, -1:]), logs[:, 1:-1]), axis=1)
-
-
-def _ece(shares: np.ndarray, scores: np.ndarray) -> float:
-    told = [dict(zip(map(str, SCORES), row.tolist(), strict=True)) for row in shares]
-    return expected_calibration_error(*taken(told, [str(score) for score in scores]), draws=2).value
