@@ -168,8 +168,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     decided = None
     if config.decision:
         [replier] = scorers.build(config.replying(config.model(**lines[0].wearing())))
+        tested = replying.of(replies, best, config.seed)
         held = attach_scores(parts["validation"], replier, run=run, batch_size=config.batch_size)
-        decided = deciding.decided(held, config.base_model, root, replier.prompt, adapter=best)
+        decided = deciding.decided(held, tested, config.base_model, root, replier.prompt, adapter=best)
         models.release()
     results["decision"] = decided.told if decided else None
     results["nulls_replies"] = arms.nulls(replies, [f"{REPLY}_score", *judges.values(), *truths], weighted=None)

@@ -126,7 +126,7 @@ def test_three_lines_of_stock_transformers_score_a_picture(
     with contextlib.redirect_stdout(printed):
         exec(code, {})
     assert 1 <= float(printed.getvalue()) <= 10
-    assert results["decision"]["n"] == 32 and results["decision"]["nll"] <= results["decision"]["nll_before"] + 1e-6
+    assert results["decision"]["fitted_on"] == results["decision"]["after"]["n"] == 32
 
 
 def test_results_have_the_form_that_all_recipes_share(small: tuple) -> None:

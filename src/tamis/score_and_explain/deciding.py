@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tamis.score_and_explain import decision
-from tamis.score_and_explain.calibrating import calibrated
+from tamis.score_and_explain.calibrating import calibrated, reliability
 from tamis.score_and_explain.settings import REPLY
 
 if TYPE_CHECKING:
@@ -32,15 +32,27 @@ def refuse_unfit(base_model: str, base: Source, prompt: str) -> None:
     decision.decision_files(_processor(base_model, base), prompt, {}, adapter=None)
 
 
-def decided(held: Dataset, base_model: str, base: Source, prompt: str, *, adapter: str) -> Decided:
-    """held: held-out rows that the model has replied to; adapter: its folder in the repo."""
+def decided(held: Dataset, tested: Dataset, base_model: str, base: Source, prompt: str, *, adapter: str) -> Decided:
+    """held: rows that the model has replied to, to fit temperatures on; tested: others, to tell how sure it then is.
+    adapter: its folder in the repo."""
     processor = _processor(base_model, base)
     read = decision.reading(processor.tokenizer)
-    known = [row for row, shares in enumerate(held[f"{REPLY}_probabilities"][:]) if shares is not None]
-    shares = np.asarray(held.select(known)[f"{REPLY}_probabilities"][:])
-    found = calibrated(shares, held.select(known)["score"][:], apart=read.ten is not None)
-    files = decision.decision_files(processor, prompt, found.temperature, adapter=adapter)
-    return Decided(files, asdict(found), read)
+    apart = read.ten is not None
+    temperature = calibrated(*_told(held), apart=apart)
+    found = {
+        "temperature": temperature,
+        "fitted_on": len(held),
+        "before": asdict(reliability(*_told(tested), {}, apart=apart)),
+        "after": asdict(reliability(*_told(tested), temperature, apart=apart)),
+    }
+    return Decided(decision.decision_files(processor, prompt, temperature, adapter=adapter), found, read)
+
+
+def _told(rows: Dataset) -> tuple[np.ndarray, list[int]]:
+    """The shares of the ten score lines, and the right scores, of rows that have both."""
+    shares, scores = rows[f"{REPLY}_probabilities"][:], rows["score"][:]
+    known = [(share, score) for share, score in zip(shares, scores, strict=True) if share is not None]
+    return np.asarray([share for share, _ in known]), [score for _, score in known]
 
 
 def _processor(base_model: str, base: Source) -> Any:

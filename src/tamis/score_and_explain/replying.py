@@ -22,6 +22,11 @@ def replies(scored: Dataset, arm: str, seed: int) -> Dataset:
     return told.add_column("seed", [seed] * len(told), feature=Value("int64"))
 
 
+def of(rows: Dataset, arm: str, seed: int) -> Dataset:
+    keys = zip(rows["arm"][:], rows["seed"][:], strict=True)
+    return rows.select([at for at, key in enumerate(keys) if key == (arm, seed)])
+
+
 def to_be_read(rows: Dataset, count: int | None, seed: int) -> Dataset:
     """The replies about so many pictures, drawn by a hash of their row_id: the same ones of every arm. None: all."""
     row_ids = rows["row_id"][:]

@@ -84,8 +84,9 @@ def guessers(settings: dict[str, dict[str, Any]], base: str) -> str:
 def decision(told: dict[str, Any]) -> str:
     """What the decision model's temperatures were fitted on, and what that did."""
     fitted = ", ".join(f"{value:.3f} ({kind})" for kind, value in told["temperature"].items())
+    before, after = told["before"], told["after"]
     return (
-        f"Temperature {fitted}, fitted on {told['n']} pictures of the validation split: negative log-likelihood of the "
-        f"scores {told['nll_before']:.3f} before, {told['nll']:.3f} after; expected calibration error "
-        f"{told['ece_before']:.3f} before, {told['ece']:.3f} after."
+        f"Temperature {fitted}, fitted on {told['fitted_on']} pictures of the validation split. On {after['n']} of the "
+        f"test split: negative log-likelihood of the scores {before['nll']:.3f} before, {after['nll']:.3f} after; "
+        f"expected calibration error {before['ece']:.3f} before, {after['ece']:.3f} after."
     )
