@@ -29,7 +29,7 @@ def adapter_header(
     task: str = "text-to-image",
 ) -> dict[str, Any]:
     arms = {
-        arm: {name: Estimate(**value) for name, value in told.items() if name in metrics}
+        arm: {name: Estimate.of(value) for name, value in told.items() if name in metrics}
         for arm, told in results["arms"].items()
     }
     config = results["config"]

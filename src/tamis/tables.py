@@ -10,7 +10,6 @@ from tamis.metrics.stats import Comparison, Estimate
 
 Name = Callable[[str], str]  # how a name from the settings is shown
 Lines = list[list[Any]]
-ESTIMATE = ("value", "low", "high", "n", "nulls")
 
 
 def metrics_of(results: dict[str, Any], metrics: Sequence[str]) -> list[str]:
@@ -22,7 +21,7 @@ def metrics_of(results: dict[str, Any], metrics: Sequence[str]) -> list[str]:
 def means(results: dict[str, Any], metrics: Sequence[str], name: Name) -> tuple[list[str], Lines]:
     lines = []
     for arm, told in results["arms"].items():
-        known = [Estimate(**told[metric]) if metric in told else None for metric in metrics]
+        known = [Estimate.of(told[metric]) if metric in told else None for metric in metrics]
         lines.append([name(arm), *("–" if one is None else cards.interval(one) for one in known)])
     return ["arm", *map(name, metrics)], lines
 
@@ -84,4 +83,4 @@ def counted(head: tuple[str, str], reasons: Iterable[str | None]) -> tuple[list[
 
 
 def _estimate(told: dict[str, Any]) -> cards.Markdown:
-    return cards.interval(Estimate(**{key: told[key] for key in ESTIMATE}))
+    return cards.interval(Estimate.of(told))

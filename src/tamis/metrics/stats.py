@@ -11,6 +11,7 @@ fewer than 5 values, and for strongly skewed ones (of 8 exponential values, abou
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,11 @@ class Estimate:
     high: float | None
     n: int  # rows with a value
     nulls: int = 0  # rows without
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Estimate:
+        """As results.json has one; what else stands with it, such as why there is no value, is left there."""
+        return cls(**{field.name: told[field.name] for field in dataclasses.fields(cls)})
 
 
 @dataclass(frozen=True)
