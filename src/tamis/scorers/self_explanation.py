@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class SelfExplanation:
     """Columns NAME_true, NAME_wrong (string): the explanations for the two scores, no score line, no space around.
 
-    It is no score. An explanation may be empty, or in no form to be used: `score_and_explain.fitness` tells. None where
-    the image cannot be read, a score is not one of 1 to 10, or both are the same.
+    It is no score. An explanation may be empty, or in no form to be used: `score_and_explain.fitness` tells. Words that
+    are drawn (temperature above 0) are the same again for the same batch_size. None where the image cannot be read, a
+    score is not one of 1 to 10, or both are the same.
     """
 
     judge: Annotated[dict[str, Any], "{backend: transformers or api, model: ..., its settings}; it may wear a LoRA"]
