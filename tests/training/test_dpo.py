@@ -99,20 +99,36 @@ def by_trl(rows: Dataset, config: DpoLora, folder: Path) -> Any:
     return trainer
 
 
-@pytest.mark.parametrize("kind", ["llava", "idefics3"])
-@pytest.mark.parametrize("way", [Way(), Way(not_shared="asked"), Way("asked", "asked")], ids=["shared", "seen", "trl"])
+@pytest.fixture(scope="module")
+def stock(idefics3: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[DpoLora, Steps]]:
+    """Settings, and the steps of TRL's own trainer by them."""
+    made = {}
+    for kind, base in {"llava": TINY, "idefics3": idefics3}.items():
+        config = settings(base, max_grad_norm=0.0, beta=0.3)
+        with pytest.MonkeyPatch.context() as patched:
+            made[kind] = config, Steps(patched)
+            by_trl(_as_stored(pairs(10)), config, tmp_path_factory.mktemp(kind))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        ("llava", Way()),
+        ("llava", Way(not_shared="asked")),
+        ("llava", Way("asked", "asked")),
+        ("idefics3", Way()),
+        ("idefics3", Way("asked", "asked")),
+    ],
+)
 def test_losses_and_gradients_are_those_of_trl(
-    dpo: Train, idefics3: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, way: Way
+    dpo: Train, stock: Any, monkeypatch: pytest.MonkeyPatch, kind: str, way: Way
 ) -> None:
-    config = settings(TINY if kind == "llava" else idefics3, max_grad_norm=0.0, beta=0.3)
-    rows = _as_stored(pairs(10))
-    with monkeypatch.context() as patched:
-        theirs = Steps(patched)
-        by_trl(rows, config, tmp_path / "trl")
+    config, theirs = stock[kind]
     if way != Way():  # the best way is what the model is found to let
         monkeypatch.setattr(dpo_training, "way_of", lambda *told: way)
     ours = Steps(monkeypatch)
-    dpo({"a": rows}, config)
+    dpo({"a": pairs(10)}, config)
     assert dpo.stages["train"]["features"] == (way.not_seen_once or "kept")
     assert dpo.stages["train"]["prompts"] == (way.not_shared or "shared by a pair")
     assert len(ours.losses) == len(theirs.losses) == 3
@@ -191,6 +207,20 @@ def test_batches_of_two_twice_are_a_batch_of_four(dpo: Train) -> None:
     whole = dpo({"a": pairs(8)}, settings(max_train_steps=2), "whole")["a"]
     halves = settings(max_train_steps=2, train_batch_size=2, gradient_accumulation_steps=2)
     assert apart(weights(whole.path), weights(dpo({"a": pairs(8)}, halves, "halves")["a"].path)) < SAME
+
+
+def test_what_is_computed_twice_to_save_memory_is_the_same(dpo: Train) -> None:
+    plain = dpo({"a": pairs(8)}, settings(), "plain")["a"]
+    twice = dpo({"a": pairs(8)}, settings(gradient_checkpointing=True), "twice")["a"]
+    assert apart(weights(plain.path), weights(twice.path)) < SAME
+
+
+def test_dropout_is_left_on_where_it_is_asked_for(dpo: Train) -> None:
+    first = {
+        share: dpo({"a": pairs(8)}, settings(lora_dropout=share), str(share))["a"].train_metrics for share in (0.0, 0.5)
+    }
+    assert first[0.0]["loss_first"] == first[0.5]["loss_first"]  # B is zero: nothing to drop yet
+    assert first[0.0]["loss_last"] != pytest.approx(first[0.5]["loss_last"], rel=1e-3)
 
 
 class Killed(BaseException):

@@ -40,6 +40,29 @@ def test_a_stack_is_close_to_its_adapters_alone(tmp_path: Path) -> None:
         assert (moved - other).norm() < 0.1 * other.norm()  # bfloat16: eight bits of every product
 
 
+def test_pairs_about_pictures_are_learnt_in_bfloat16_as_trl_learns_them(tmp_path: Path) -> None:
+    """A prompt shared by its replies and pictures that were seen before: the same path but for bfloat16's rounding."""
+    from small_pairs import pairs, settings
+    from test_dpo import by_trl
+
+    from tamis.training.dpo import _as_stored, train_dpo_loras
+
+    rows, config = _as_stored(pairs(8)), settings(max_train_steps=4)
+    trainer = by_trl(rows, config, tmp_path / "trl")
+    theirs = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    run = Run(tmp_path / "run")
+    metrics = train_dpo_loras({"a": rows}, config, run)["a"].train_metrics
+    run.close()
+    assert (run.stages[-1]["features"], run.stages[-1]["prompts"]) == ("kept", "shared by a pair")
+    assert run.stages[-1]["dtype"] == "bfloat16"
+    assert metrics["loss_first"] == pytest.approx(theirs[0], abs=0.03)
+    assert metrics["loss_last"] == pytest.approx(theirs[-1], abs=0.1)
+    run = Run(tmp_path / "small")
+    made = train_dpo_loras({"a": rows}, settings(max_train_steps=4, load_in_4bit=True), run)["a"]
+    run.close()
+    assert made.train_metrics["loss_last"] < made.train_metrics["loss_first"]
+
+
 def test_a_small_adapter_after_a_large_one_has_a_small_peak(tmp_path: Path) -> None:
     from small_blip import questions, save_blip, settings, wanted
 

@@ -40,6 +40,8 @@ class Reference:
         from tqdm.auto import tqdm
 
         self._look()
+        if run.is_main:
+            self._sweep()
         run.wait()  # every rank has looked before the first one writes
         prompts = list(_different(asked).values())
         parts = [prompts[first : first + rows] for first in range(0, len(prompts), rows)]
@@ -72,6 +74,12 @@ class Reference:
     def remove(self) -> None:
         if self.folder.is_dir():
             shutil.rmtree(self.folder)
+
+    def _sweep(self) -> None:
+        """Away with what a killed run asked another base."""
+        for folder in self.folder.parent.glob("reference-*"):
+            if folder != self.folder:
+                shutil.rmtree(folder)
 
     def _look(self) -> None:
         for path in self.folder.glob("*.json"):

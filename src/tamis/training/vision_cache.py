@@ -55,7 +55,8 @@ class VisionCache:
     ) -> None:
         self.encode = encode
         self.whole = folder
-        self.folder = folder / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        told = json.dumps(identity, sort_keys=True, default=str)
+        self.folder = folder / hashlib.sha256(told.encode()).hexdigest()[:32]
         self.limit = int(gigabytes * 1e9)
         self.encoded_again = 0  # pictures, outside of the cache
         self._files: dict[Path, list[str]] = {}  # the pictures of each that is mapped
