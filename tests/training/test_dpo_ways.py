@@ -118,7 +118,7 @@ def found(model: Any, processor: Any) -> tuple[Way, Pictures, Pairs]:
     add_fused_lm_head(model.eval())
     pictures = Pictures("image")
     some = read(_as_stored(pairs(6)), pictures, set())
-    return way_of(model, processor, pictures, some, MOST), pictures, some
+    return way_of(model, processor, pictures, some, 2, MOST), pictures, some
 
 
 def test_llava_onevision_is_seen_once_whatever_the_shape_of_a_picture() -> None:

@@ -37,10 +37,11 @@ class Way:
         return self.not_shared is None
 
 
-def way_of(model: Any, processor: Any, pictures: Pictures, pairs: Pairs, max_pixels: int) -> Way:
+def way_of(model: Any, processor: Any, pictures: Pictures, pairs: Pairs, number: int, max_pixels: int) -> Way:
+    """number: of the pair that it is asked with."""
     try:
         eyes = Eyes(model, processor, pictures, max_pixels)
-        features, read, expected = _read(model, eyes, pairs)
+        features, read, expected = _read(model, eyes, pairs, number)
     except NoDoor as reason:
         return Way(str(reason), str(reason))
     labels = Folded.of([Asked(read["prompt_ids"], [read[side]]) for side in SIDES], padding(processor))
@@ -58,11 +59,13 @@ def way_of(model: Any, processor: Any, pictures: Pictures, pairs: Pairs, max_pix
 SIDES = ("chosen_ids", "rejected_ids")
 
 
-def _read(model: Any, eyes: Eyes, pairs: Pairs) -> tuple[list[torch.Tensor], dict[str, list[int]], torch.Tensor]:
-    """What is seen in the first pair's picture, its tokens, and its log-probabilities as TRL has them."""
-    (seen,) = eyes.seen(pairs.pictures[:1])
-    read = tokens(eyes.processor, pairs.texts(0), StandIn(seen.told))
-    batch = dict(stock(eyes.processor)([pairs.shown(0, eyes.max_pixels)]))
+def _read(
+    model: Any, eyes: Eyes, pairs: Pairs, number: int
+) -> tuple[list[torch.Tensor], dict[str, list[int]], torch.Tensor]:
+    """What is seen in a pair's picture, its tokens, and its log-probabilities as TRL has them."""
+    (seen,) = eyes.seen([pairs.pictures[number]])
+    read = tokens(eyes.processor, pairs.texts(number), StandIn(seen.told))
+    batch = dict(stock(eyes.processor)([pairs.shown(number, eyes.max_pixels)]))
     asked = batch.pop("completion_mask").bool()
     for side, ids, mask in zip(SIDES, batch["input_ids"], batch["attention_mask"].bool(), strict=True):
         if ids[mask].tolist() != read["prompt_ids"] + read[side]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tamis import models
-from tamis.config import ConfigError
 from tamis.journal import source_code
 from tamis.training import trl_training
 from tamis.training.diffusion_models import training_dtype
+from tamis.training.dpo_base import load
 from tamis.training.dpo_probe import Way, way_of
 from tamis.training.dpo_rows import Batches, Pairs, read
 from tamis.training.dpo_trainer import PairTrainer, Sight
@@ -22,7 +22,7 @@ from tamis.training.eyes import Eyes
 from tamis.training.pictures import Pictures
 from tamis.training.reference import Reference
 from tamis.training.scoring_replies import RepliesScored
-from tamis.training.trl_training import Clock, Order, arguments, control_tokens, language_layers, lora, tell
+from tamis.training.trl_training import Clock, Order, arguments, control_tokens, lora, tell
 from tamis.training.vision_cache import VisionCache
 
 if TYPE_CHECKING:
@@ -91,57 +91,6 @@ def train_all(asked: Asked) -> tuple[dict[str, Adapter], dict[str, Any]]:
     }
 
 
-def load(config: DpoLora, revision: str) -> Any:
-    """The base, with TRL's fused head: log-probabilities without all the logits."""
-    from transformers import AutoModelForImageTextToText
-    from trl.trainer.utils import add_fused_lm_head
-
-    options: dict[str, Any] = {"revision": revision, "use_safetensors": True, "dtype": training_dtype()}
-    if config.load_in_4bit:
-        options |= {"quantization_config": _in_4bit(config, revision), "device_map": {"": models.device()}}
-    model = AutoModelForImageTextToText.from_pretrained(config.base_model, **options)
-    model.requires_grad_(False)
-    if config.load_in_4bit:
-        _refuse_unpackable(model)
-    else:
-        model.to(models.device())
-    model.eval()
-    add_fused_lm_head(model)
-    return model
-
-
-def _refuse_unpackable(model: Any) -> None:
-    """bitsandbytes (0.50) packs layers for a processor by blocks, and fails in the first forward pass where they are
-    left over."""
-    if models.device().type != "cpu":
-        return
-    for path in language_layers(model):
-        layer = model.get_submodule(path)
-        if layer.in_features % 64 or layer.out_features % 32:
-            raise ConfigError(
-                f"load_in_4bit: without a GPU bitsandbytes cannot pack a layer of {layer.in_features} inputs and "
-                f"{layer.out_features} outputs ({path}); expected multiples of 64 and of 32"
-            )
-
-
-def _in_4bit(config: DpoLora, revision: str) -> Any:
-    """Of the language model alone: what the vision tower sees is the same with and without."""
-    from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
-
-    told = AutoConfig.from_pretrained(config.base_model, revision=revision)
-    with torch.device("meta"):
-        empty = AutoModelForImageTextToText.from_config(told)
-    adapted = set(language_layers(empty))
-    linear = [path for path, layer in empty.named_modules() if isinstance(layer, torch.nn.Linear)]
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=training_dtype(),
-        llm_int8_skip_modules=[path for path in linear if path not in adapted],
-    )
-
-
 def _looked_at(asked: Asked, model: Any) -> Ready:
     """Rows that can be learnt from, the way of training that the model lets, and features of pictures."""
     from transformers import AutoProcessor
@@ -154,19 +103,24 @@ def _looked_at(asked: Asked, model: Any) -> Ready:
     with run.stage("encode images") as entry:
         control = control_tokens(processor.tokenizer)
         pairs = {name: read(rows, pictures, control) for name, rows in asked.subsets.items()}
-        mine = list(pictures.where)[run.rank :: run.ranks]
-        unreadable = dict(pair for some in run.gathered([pictures.unreadable(mine)]) for pair in some.items())
-        pairs = {name: some.without(unreadable) for name, some in pairs.items()}
-        for name, some in pairs.items():
-            tell(asked.order(name), some.left_out, len(some))
-        way = run.from_main(_way(asked, model, processor, pictures, pairs) if run.is_main else None)
-        ready = Ready(processor, pictures, way, {}, pairs)
-        wanted = [digest for digest in pictures.where if digest not in unreadable]
-        entry |= {"rows": len(wanted), "images": len(wanted), "images_cached": 0, "images_encoded": 0}
+        asked_of = _first_readable(pairs, pictures)
+        way = Way("no picture", "no picture")
+        if asked_of is not None:
+            way = run.from_main(_way(asked, model, processor, pictures, *asked_of) if run.is_main else None)
+        ready, cache, known = Ready(processor, pictures, way, {}), None, frozenset()
         if way.seen_once:
             eyes = Eyes(model, processor, pictures, config.max_pixels)
             ready.identity |= run.from_main(eyes.identity() | {"code": source_code(Eyes)} if run.is_main else None)
             cache = _cache(asked, ready, eyes)
+            known = run.from_main(frozenset(cache.kept))  # what was seen before can be read
+        mine = [digest for digest in pictures.where if digest not in known][run.rank :: run.ranks]
+        unreadable = dict(pair for some in run.gathered([pictures.unreadable(mine)]) for pair in some.items())
+        ready.pairs |= {name: some.without(unreadable) for name, some in pairs.items()}
+        for name, some in ready.pairs.items():
+            tell(asked.order(name), some.left_out, len(some))
+        wanted = [digest for digest in pictures.where if digest not in unreadable]
+        entry |= {"rows": len(wanted), "images": len(wanted), "images_cached": 0, "images_encoded": 0}
+        if cache is not None:
             entry["images_encoded"] = sum(run.gathered([cache.fill(wanted, run)]))
             entry["images_cached"] = len(cache.kept & set(wanted))
             entry["cache_bytes"] = cache.bytes
@@ -180,8 +134,16 @@ def _looked_at(asked: Asked, model: Any) -> Ready:
     return ready
 
 
-def _way(asked: Asked, model: Any, processor: Any, pictures: Pictures, pairs: dict[str, Pairs]) -> Way:
-    way = way_of(model, processor, pictures, next(iter(pairs.values())), asked.config.max_pixels)
+def _first_readable(pairs: dict[str, Pairs], pictures: Pictures) -> tuple[Pairs, int] | None:
+    for some in pairs.values():
+        for number, digest in enumerate(some.pictures):
+            if not pictures.unreadable([digest]):
+                return some, number
+    return None
+
+
+def _way(asked: Asked, model: Any, processor: Any, pictures: Pictures, pairs: Pairs, number: int) -> Way:
+    way = way_of(model, processor, pictures, pairs, number, asked.config.max_pixels)
     if not way.seen_once:
         asked.run.say(f"train: pictures are encoded in every step: {way.not_seen_once}")
     elif not way.shares:
