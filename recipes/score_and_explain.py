@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["tamis[quantised]==0.1.0"]
+# dependencies = ["tamis[quantised,vision]==0.1.0"]
 #
 # [tool.hf-jobs]
 # flavor = "l4x1"
@@ -15,7 +15,7 @@ right score with its text against the same score with the other's). TIES makes t
 it. Claim: the last merged model ranks test pictures better than the model as it is, and its texts still fit its scores.
 
     accelerate launch --config_file accelerate_configs/single_gpu.yaml recipes/score_and_explain.py \
-        --config recipes/score_and_explain.24gb.yaml --dataset FOLDER --push_to_hub \
+        --config recipes/score_and_explain.24gb.yaml --push_to_hub \
         --hub_model_id USER/LORAS --hub_dataset_id USER/PAIRS
 """
 
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from tamis import arms, dry_run, hub, models, scorers, scoring
     from tamis.run import Run
     from tamis.score_and_explain import deciding, explaining, measuring, reading, replying
-    from tamis.score_and_explain.arm_forms import BASE, MERGED, SFT
+    from tamis.score_and_explain.arm_forms import BASE, SFT
     from tamis.score_and_explain.dry_run import estimate
     from tamis.score_and_explain.line import Line
     from tamis.score_and_explain.release import ScoreAndExplainRelease
@@ -115,14 +115,26 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             # The model as it now is explains the right score of each picture, and a wrong one.
             asked = explaining.to_explain(parts["train"], number, seed, config)
             [explainer] = scorers.build(config.explaining(config.model(**line.wearing()), seed))
-            for scorer in (explainer, *weighers):
-                asked = attach_scores(asked, scorer, run=run, batch_size=config.batch_size)
+            if number == 1:  # can it follow the form at all?
+                few = attach_scores(explaining.first(asked), explainer, run=run, batch_size=config.batch_size)
+                explaining.paired(few, number, seed, explainer.prompt, config)
+            asked = attach_scores(asked, explainer, run=run, batch_size=config.batch_size)
             models.release()
 
             # ---- 3. Select -------------------------------------------------------------------------------------------
-            explained.append(explaining.paired(asked, number, seed, explainer.prompt, config))
+            made = explaining.paired(asked, number, seed, explainer.prompt, config)
+            if isinstance(made, str):
+                ended[seed] = f"seed {seed}, iteration {number}: {made}"
+                run.say(f"no further iteration: {ended[seed]}")
+                break
+            # A judge reads some of the texts, without their scores: does the model argue for a score at all?
+            read = replying.to_be_read(made.rows, config.guessed_rows, seed)
+            for scorer in weighers:
+                read = attach_scores(read, scorer, run=run, batch_size=config.batch_size)
+            models.release()
+            explained.append(explaining.weighed(made, read))
             run.say(explained[-1].said())
-            pairs = explained[-1].pairs
+            pairs = made.pairs
 
             # ---- 4. Train --------------------------------------------------------------------------------------------
             tuned = line.to_tune()
@@ -139,7 +151,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                 said.append(replying.replies(tested, one.arm.at(number), seed))
                 worn.append(one)
                 if one.leads and (why := measuring.collapse(said[0], said[-1], name=REPLY, limits=config.limits())):
-                    ended[seed] = f"seed {seed}, iteration {number}: {why}"
+                    ended[seed], line.collapsed = f"seed {seed}, iteration {number}: {why}", True
                     run.say(f"no further iteration: {ended[seed]}")
             models.release()
 
@@ -152,25 +164,25 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     replies = replying.with_reading(replies, read)
     for scorer in graders:
         replies = attach_scores(replies, scorer, run=run, batch_size=config.batch_size)
-    best = f"{MERGED}.iteration-{lines[0].iteration}"
+    last = lines[0].last  # merged model of the main seed
     truths = arms.numeric(replies, [column for scorer in graders for column in scorer.columns])
     judges = {name: f"guess_{name}_score" for name in config.guessers}
-    measured = measuring.measure(replies, name=REPLY, judges=judges, truths=truths, best=best, seed=config.seed)
-    results = run.results(**measured) | {
-        "best": best,
-        "ended": {str(seed): why for seed, why in ended.items()},
-        "refused": ratings.refused,
-    }
+    told = {"name": REPLY, "judges": judges, "kin": config.kin, "truths": truths}
+    measured = measuring.measure(replies, **told, best=last, seed=config.seed)
+    results = run.results(**measured) | {"last": last, "refused": ratings.refused}
+    results |= {"ended": {str(seed): why for seed, why in ended.items()}}
     results |= {"iterations": [one.told() for one in explained]}
     results |= {"merging": {name: error for line in lines for name, error in line.errors.items()}}
     results |= {"training": {name: adapter.train_metrics for name, adapter in trained.items()}}
-    # Its temperature is fitted on pictures that were neither trained on nor tested.
+    # As a decision model: its temperature is fitted on pictures that were neither trained on nor tested.
     decided = None
     if config.decision:
-        [replier] = scorers.build(config.replying(config.model(**lines[0].wearing())))
-        tested = replying.of(replies, best, config.seed)
-        held = attach_scores(parts["validation"], replier, run=run, batch_size=config.batch_size)
-        decided = deciding.decided(held, tested, config.base_model, root, replier.prompt, adapter=best)
+        wearing = next(one for one in worn if one.name == last)
+        [replier] = scorers.build(config.replying(config.model(**wearing.model)))
+        held = replying.to_be_read(parts["validation"], config.guessed_rows, config.seed)
+        held = attach_scores(held, replier, run=run, batch_size=config.batch_size)
+        tested = replying.of(replies, last, config.seed)
+        decided = deciding.decided(held, tested, config.base_model, root, replier.prompt, adapter=last)
         models.release()
     results["decision"] = decided.told if decided else None
     results["nulls_replies"] = arms.nulls(replies, [f"{REPLY}_score", *judges.values(), *truths], weighted=None)

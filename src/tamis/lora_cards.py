@@ -35,6 +35,8 @@ def adapter_header(
     config = results["config"]
     repeated = {pooled(name) for name in config["other_seeds_arms"]}
     seeds = {arm: 1 + len(config["other_seeds"]) * (arm in repeated) for arm in arms}
+    # Where not all seeds of an arm came to an end, its estimates tell how many did.
+    seeds |= {arm: one["seeds"] for arm, told in results["arms"].items() for one in told.values() if "seeds" in one}
     return {
         "license": licence,
         "library_name": library,

@@ -100,7 +100,7 @@ def test_every_adapter_goes_onto_the_base_and_replies_as_it_did(small: tuple, re
     code = code_of(ModelCard.load("me/score-and-explain-lora").text, "python")
     rows = load_dataset("tiny/aesthetics", split="test").select(range(6))
     base = {row["row_id"]: row["explained_score_reply"] for row in replies if row["arm"] == "base"}
-    assert results["best"] == "merged.iteration-2" and '"merged.iteration-2"' in code
+    assert results["last"] == "merged.iteration-2" and '"merged.iteration-2"' in code
     for arm in ("merged.iteration-2", "scoring.iteration-2", "merged.ties-factors-0.5.iteration-2"):
         said = {row["row_id"]: row["explained_score_reply"] for row in replies if (row["arm"], row["seed"]) == (arm, 0)}
         assert said != base

@@ -102,7 +102,28 @@ def test_seeds_are_averaged_and_arms_are_compared_on_rows_that_both_have() -> No
     assert rank["low"] < rank["difference"] < rank["high"] and rank["p"] < 0.05
     assert told_of["spearman_expected"]["n"] == PICTURES and told_of["wellformed"]["difference"] == pytest.approx(1 / 8)
     assert set(told_of) >= {"consistency_spearman", "consistency_mae", "consistency_spearman@judge=vlm", "score_bias"}
-    assert set(rank) == {"a", "b", "metric", "clustered_by", "difference", "low", "high", "p", "n"}
+    assert set(rank) == {"a", "b", "metric", "clustered_by", "difference", "low", "high", "p", "n", "seeds"}
+    assert rank["seeds"] == 2 == merged["spearman"]["seeds"]
+
+
+def test_arms_are_compared_over_the_seeds_that_both_have() -> None:
+    """Another seed of one arm alone would make the difference one of seeds."""
+    merged = [told(arm="merged", seed=seed, draw=seed + 1, noise=0.3 + seed) for seed in (0, 1)]
+    linear = told(arm="linear", seed=0, draw=1, noise=0.3)  # as seed 0 of the other
+    other = told(arm="other", seed=7, draw=2)
+    found = measured(*merged, linear, other, told(), best="merged")["comparisons"]
+    by = {(one["b"], one["metric"]): one for one in found if one["a"] == "merged"}
+    assert by["linear", "spearman"]["difference"] == 0 and by["linear", "spearman"]["seeds"] == 1
+    assert by["linear", "wellformed"]["difference"] == 0
+    assert by["base", "spearman"]["seeds"] == 2 and ("other", "spearman") not in by
+
+
+def test_judges_that_are_kin_are_told_for_themselves() -> None:
+    one = told()
+    alone = measured(one, kin=["vlm"])["arms"]["base"]
+    assert alone["consistency_spearman"]["value"] == alone["consistency_spearman@judge=llm"]["value"]
+    assert alone["consistency_mae"]["value"] == alone["consistency_mae@judge=llm"]["value"]
+    assert "consistency_spearman@judge=vlm" in alone
 
 
 def test_best_meets_every_other_arm_and_every_arm_meets_base() -> None:

@@ -6,7 +6,7 @@ import io
 from types import SimpleNamespace
 
 import pytest
-from datasets import Dataset, Image
+from datasets import Dataset, Image, Value
 from PIL import Image as Pictures
 
 from tamis.config import ConfigError
@@ -34,8 +34,9 @@ def explained(rows: Dataset, true: list[str | None], wrong: list[str | None], gu
     told |= {
         f"argued_{side}_score": [guess] * len(rows) for side, guess in zip(("true", "wrong"), guesses, strict=True)
     }
+    told |= {f"argued_{side}_error": [None] * len(rows) for side in ("true", "wrong")}
     for name, values in told.items():
-        rows = rows.add_column(name, values)
+        rows = rows.add_column(name, values, feature=Value("string") if name.endswith("_error") else None)
     return rows
 
 
@@ -57,21 +58,28 @@ def test_every_row_is_a_pair_or_has_a_reason(train: Dataset) -> None:
     true = [f"The light falls on {'stone' * (1 + at % 9)} and {at * 'x'} it holds." for at in range(40)]
     wrong = [f"Nothing in this frame {'works' * (1 + at % 7)} for {at * 'y'} me." for at in range(40)]
     true[3], true[5], wrong[8] = None, "It earns a 7 out of 10.", "no end to this"
-    made = explaining.paired(explained(asked, true, wrong, (9.0, 1.0)), 2, 7, "how good?", CONFIG)
+    rows = explained(asked, true, wrong, (9.0, 1.0))
+    unread = rows.select_columns([name for name in rows.column_names if not name.startswith("argued")])
+    made = explaining.weighed(explaining.paired(unread, 2, 7, "how good?", CONFIG), rows.select(range(10, 30)))
     reasons = made.reasons
     assert len(reasons) == 40 == len(made.pairs) + sum(made.pairs.left_out.values())
     assert reasons[3] == "image: broken" and reasons[5] and reasons[8]
     kept = [row_id for row_id, reason in zip(asked["row_id"][:], reasons, strict=True) if reason is None]
     assert made.pairs.scoring["row_id"][:] == made.pairs.consistency["row_id"][:] == kept
     told = made.told()
+    assert told["argued"]["wrong"]["n"] == told["argued"]["true"]["n"] == 20
+    assert made.rows["argued_true_error"][0] == "not drawn to be read by judges"
     assert (told["iteration"], told["seed"], told["pictures"], told["usable"]) == (2, 7, 40, len(kept))
     assert f"{len(kept)} of 40 pictures make a pair" in made.said() and "image: broken" in made.said()
 
 
 def test_too_few_pairs_end_it_with_what_was_written(train: Dataset) -> None:
     asked = explaining.to_explain(train, 1, 0, CONFIG)
+    rows = explained(asked, ["cut"] * 40, ["off"] * 40, (5.0, 5.0))
     with pytest.raises(ConfigError, match="0 of 40 pictures have explanations that can be used"):
-        explaining.paired(explained(asked, ["cut"] * 40, ["off"] * 40, (5.0, 5.0)), 1, 0, "how good?", CONFIG)
+        explaining.paired(rows, 1, 0, "how good?", CONFIG)
+    told = explaining.paired(rows, 2, 0, "how good?", CONFIG)  # what came before is not lost
+    assert "0 of 40 pictures have explanations that can be used" in told
 
 
 def test_words_to_time_a_training_with(train: Dataset) -> None:

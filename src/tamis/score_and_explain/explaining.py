@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tamis import select
+from tamis.config import ConfigError
 from tamis.score_and_explain import fitness
 from tamis.score_and_explain.justified import justified
 from tamis.score_and_explain.pairs import Pairs, pairs
+from tamis.score_and_explain.replying import with_reading
 from tamis.score_and_explain.settings import ARGUED, EXPLAINED
 from tamis.score_and_explain.wrong_scores import wrong_scores
 from tamis.seeds import seed_of
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tamis.score_and_explain.settings import ScoreAndExplainSettings
 
 REASON = "left_out"
+FIRST = 256  # pictures
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Explained:
     seed: int
     rows: Dataset  # every picture: both texts, what a judge guesses from each, and why they are not used
     pairs: Pairs
-    argued: dict[str, Estimate]  # of the texts for the true and the wrong score, how many argue for it
+    argued: dict[str, Estimate] = field(default_factory=dict)  # of texts for either score, how many argue for it
 
     @property
     def reasons(self) -> list[str | None]:
@@ -68,21 +71,39 @@ def to_explain(train: Dataset, iteration: int, seed: int, config: ScoreAndExplai
     return rows.add_column("wrong_score", wrong, feature=Value("int64"))
 
 
-def paired(rows: Dataset, iteration: int, seed: int, prompt: str, config: ScoreAndExplainSettings) -> Explained:
-    """rows: as to_explain() gave them, explained, and their texts read by a judge. prompt: what was asked."""
+def first(asked: Dataset) -> Dataset:
+    """Some of them, to see whether the model can follow the form before all are explained."""
+    return asked.select(range(min(FIRST, len(asked))))
+
+
+def paired(rows: Dataset, iteration: int, seed: int, prompt: str, config: ScoreAndExplainSettings) -> Explained | str:
+    """rows: as to_explain() gave them, explained. prompt: what was asked.
+
+    Where too few texts can be used: why. In the first iteration that ends the run.
+    """
     from datasets import Value
 
     true, wrong, errors = (rows[f"{EXPLAINED}_{what}"][:] for what in ("true", "wrong", "error"))
     reasons = fitness.left_out(true, wrong, generic_share=config.generic_share, errors=errors)
-    fitness.refuse_too_few(reasons, true, wrong, least_usable=config.least_usable)
-    scores = {"true": rows["score"][:], "wrong": rows["wrong_score"][:]}
-    argued = {
-        side: justified(rows[f"{ARGUED}_{side}_score"][:], scores[side], scores[other], seed=seed)
-        for side, other in (("true", "wrong"), ("wrong", "true"))
-    }
+    try:
+        fitness.refuse_too_few(reasons, true, wrong, least_usable=config.least_usable)
+    except ConfigError as error:
+        if iteration == 1:
+            raise
+        return str(error)
     made = pairs(rows, reasons, prompt=prompt, iteration=iteration)
     told = rows.add_column(REASON, reasons, feature=Value("string"))
-    return Explained(iteration, seed, _of(told, iteration, seed), made, argued)
+    return Explained(iteration, seed, _of(told, iteration, seed), made)
+
+
+def weighed(made: Explained, read: Dataset) -> Explained:
+    """read: some of its rows, with what a judge guesses from each text alone."""
+    scores = {"true": read["score"][:], "wrong": read["wrong_score"][:]}
+    argued = {
+        side: justified(read[f"{ARGUED}_{side}_score"][:], scores[side], scores[other], seed=made.seed)
+        for side, other in (("true", "wrong"), ("wrong", "true"))
+    }
+    return replace(made, rows=with_reading(made.rows, read, key=("row_id",)), argued=argued)
 
 
 def _of(rows: Dataset, iteration: int, seed: int) -> Dataset:

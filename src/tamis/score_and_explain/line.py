@@ -51,11 +51,17 @@ class Line:
     iteration: int = 0  # how many are finished
     merged: list[Path] = field(default_factory=list)  # each to be worn on what those before it make
     worn: Path | None = None  # all of them as one adapter of the root
+    collapsed: bool = False  # in its last iteration
     errors: dict[str, float] = field(default_factory=dict)  # what the rank of a merged adapter lost, by its name
 
     def name(self, arm: str) -> str:
         """Of an arm's adapter in the iteration under way."""
         return folder(f"{arm}.iteration-{self.iteration + 1}", self.seed, self.main_seed)
+
+    @property
+    def last(self) -> str:
+        """The last merged model that did not collapse; the first, where that one did already."""
+        return f"{MERGED}.iteration-{max(1, self.iteration - self.collapsed)}"
 
     def wearing(self) -> dict[str, Any]:
         return {"adapter": str(self.worn)} if self.worn else {}

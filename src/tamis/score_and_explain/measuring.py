@@ -7,7 +7,7 @@ scorers gave. An arm's seeds are averaged: a correlation is each seed's, average
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,14 +40,17 @@ CONSISTENCY = "consistency_spearman"
 class Replies:
     """The rows of arms, as columns by arm and seed, in one order of pictures."""
 
-    def __init__(self, rows: Dataset, *, name: str, judges: Mapping[str, str], truths: Sequence[str]) -> None:
-        """name: of the scorer of replies. judges: name of a judge to the column of its guesses. truths: columns whose
-        mean is told as it is."""
+    def __init__(
+        self, rows: Dataset, *, name: str, judges: Mapping[str, str], kin: Collection[str], truths: Sequence[str]
+    ) -> None:
+        """name: of the scorer of replies. judges: name of a judge to the column of its guesses; kin: those of the model
+        that is judged, which are told for themselves. truths: columns whose mean is told as it is."""
         from datasets import Value
 
         self.name, self.judges, self.truths = name, dict(judges), list(truths)
+        self.outsiders = [judge for judge in judges if judge not in kin]
         self.has_expected = f"{name}_expected" in rows.column_names
-        made = _made(rows, name, judges)
+        made = _made(rows, name, judges, self.outsiders)
         for column in self.truths:
             made[column] = column_values(rows, column)
         self.means = list(made)
@@ -66,6 +69,9 @@ class Replies:
                 raise ValueError(f"arm {arm!r}, seed {seed}: two rows for picture {picture!r}")
             at[place[picture]] = row
         self.arms = sorted(self._at, key=lambda arm: arm != BASE)
+
+    def seeds(self, arm: str) -> frozenset[int]:
+        return frozenset(self._at[arm])
 
     def column(self, arm: str, column: str) -> list[np.ndarray]:
         """A column's numbers, for each seed, in the order of pictures; NaN where there is none."""
@@ -92,20 +98,23 @@ def measure(
     name: str,
     judges: Mapping[str, str],
     truths: Sequence[str] = (),
+    kin: Collection[str] = (),
     best: str | None = None,
     seed: int = 0,
     draws: int = correlation.DRAWS,
 ) -> dict[str, Any]:
-    """What results.json tells: arms by metric; comparisons of every arm with base, and of `best` with every other.
+    """What results.json tells: arms by metric; comparisons of every arm with base, and of `best` with every other, over
+    the seeds that both have (base has none of its own). `seeds` tells how many; no interval is over them.
 
     - spearman, pearson: of the score with the mean of the votes; ..._expected: of the expected score.
-    - consistency_spearman: of a judge's guess with the score, judges averaged; @judge=NAME: of one. consistency_mae:
-      how far apart they are; consistency_bias: how much higher the guess is.
+    - consistency_spearman: of a judge's guess with the score, judges but kin averaged; @judge=NAME: of one.
+      consistency_mae: how far apart they are; consistency_bias: how much higher the guess is.
     - wellformed: share of replies in the form asked for. score_bias: score minus truth.
     - top_share: share of scores at the top of the scale; mode_share: of the commonest score, whatever it is.
     - distinct_explanations, distinct_trigrams: different ones, of all there are.
     """
-    told = Replies(rows, name=name, judges=judges, truths=truths)
+    known = {"name": name, "judges": judges, "kin": kin, "truths": truths}
+    told = Replies(rows, **known)
     graded = Graded(told.rows, [BY], seed, key=(BY,))
     arms = graded.means(told.means, by=())
     for arm in told.arms:
@@ -113,13 +122,19 @@ def measure(
             metric: _estimate(correlation.correlation(kind, pairs(arm), sides=sides, seed=seed, draws=draws))
             for metric, (kind, pairs, sides) in _correlated(told).items()
         }
-        arms[arm] = found | arms[arm] | _spread(told, arm)
+        found |= arms[arm] | _spread(told, arm)
+        arms[arm] = {metric: one | {"seeds": len(told.seeds(arm))} for metric, one in found.items()}
     comparisons = []
-    for a, b in _contests(told.arms, best):
-        for metric, (kind, pairs, _) in _correlated(told).items():
-            one = correlation.difference(kind, pairs(a), pairs(b), seed=seed, draws=draws)
-            comparisons.append({"a": a, "b": b, "metric": metric, "clustered_by": BY, **asdict(one)})
-        comparisons += [graded.compare(a, b, metric, clustered_by=BY) for metric in told.means]
+    for seeds, contests in _by_seeds(told, _contests(told.arms, best)).items():
+        some = Replies(_with_seeds(told.rows, seeds), **known)
+        graded = Graded(some.rows, [BY], seed, key=(BY,))
+        compared = []
+        for a, b in contests:
+            for metric, (kind, pairs, _) in _correlated(some).items():
+                one = correlation.difference(kind, pairs(a), pairs(b), seed=seed, draws=draws)
+                compared.append({"a": a, "b": b, "metric": metric, "clustered_by": BY, **asdict(one)})
+            compared += [graded.compare(a, b, metric, clustered_by=BY) for metric in some.means]
+        comparisons += [one | {"seeds": len(seeds)} for one in compared]
     return {"arms": {arm: arms[arm] for arm in told.arms}, "comparisons": comparisons}
 
 
@@ -131,7 +146,22 @@ def collapse(base: Dataset, leader: Dataset, *, name: str, limits: Limits) -> st
     return collapsed(told[leader["arm"][0]], told[BASE], limits)
 
 
-def _made(rows: Dataset, name: str, judges: Mapping[str, str]) -> dict[str, np.ndarray]:
+def _by_seeds(told: Replies, contests: Iterable[tuple[str, str]]) -> dict[frozenset[int], list[tuple[str, str]]]:
+    """Contests by the seeds that both sides have: without, a difference would be one of seeds too."""
+    found: dict[frozenset[int], list[tuple[str, str]]] = {}
+    for a, b in contests:
+        seeds = told.seeds(a) if b == BASE else told.seeds(a) & told.seeds(b)
+        if seeds:
+            found.setdefault(seeds, []).append((a, b))
+    return found
+
+
+def _with_seeds(rows: Dataset, seeds: frozenset[int]) -> Dataset:
+    told = zip(rows["arm"][:], rows["seed"][:], strict=True)
+    return rows.select([at for at, (arm, seed) in enumerate(told) if arm == BASE or seed in seeds])
+
+
+def _made(rows: Dataset, name: str, judges: Mapping[str, str], outsiders: Sequence[str]) -> dict[str, np.ndarray]:
     """Columns whose means are told. NaN, where a reply or a guess is missing, counts in none."""
     scores, truth = column_values(rows, f"{name}_score"), column_values(rows, "mean")
     written = np.asarray([reply is not None for reply in rows[f"{name}_reply"][:]], dtype=bool)
@@ -142,8 +172,8 @@ def _made(rows: Dataset, name: str, judges: Mapping[str, str]) -> dict[str, np.n
         "score_bias": scores - truth,
     }
     apart = {judge: column_values(rows, column) - scores for judge, column in judges.items()}
-    if apart:
-        every = np.stack(list(apart.values()))
+    if outsiders:
+        every = np.stack([apart[judge] for judge in outsiders])
         made |= {"consistency_mae": np.abs(every).mean(axis=0), "consistency_bias": every.mean(axis=0)}
     for judge, difference in apart.items():
         made |= {f"consistency_mae@judge={judge}": np.abs(difference), f"consistency_bias@judge={judge}": difference}
@@ -157,7 +187,7 @@ def _correlated(told: Replies) -> dict[str, tuple[correlation.Kind, Callable[[st
         if reading == "score" or told.has_expected:
             called = "score" if reading == "score" else "expected score"
             found[metric] = (kind, partial(told.ranked, reading=reading), (called, "mean"))
-    asked = {CONSISTENCY: list(told.judges)} if told.judges else {}
+    asked = {CONSISTENCY: told.outsiders} if told.outsiders else {}
     for metric, judges in (asked | {f"{CONSISTENCY}@judge={judge}": [judge] for judge in told.judges}).items():
         found[metric] = ("spearman", partial(told.consistency, judges=judges), ("guess", "score"))
     return found

@@ -77,10 +77,10 @@ class ScoreAndExplainRelease:
             )
         }
         if self._pictured:
-            last = self.explained[-1]
-            found["pictures/pairs.png"] = sheets.examples(last.rows, last.reasons, seed=self._seed)
+            latest = self.explained[-1]
+            found["pictures/pairs.png"] = sheets.examples(latest.rows, latest.reasons, seed=self._seed)
             found["pictures/replies.png"] = sheets.replies(
-                self.splits["test"], self._replies_of(BASE, self.best), count=SHOWN, seed=self._seed
+                self.splits["test"], self._replies_of(BASE, self.last), count=SHOWN, seed=self._seed
             )
         return found
 
@@ -94,8 +94,8 @@ class ScoreAndExplainRelease:
         return found
 
     @property
-    def best(self) -> str:
-        return self.results["best"]
+    def last(self) -> str:
+        return self.results["last"]
 
     @property
     def columns_shown(self) -> list[str]:
@@ -152,8 +152,8 @@ class ScoreAndExplainRelease:
             ],
             tables={
                 "Arms": telling.which(self.arms, str),
-                "On the test split": tables.means(told, self.columns_shown, str),
-                f"{self.best} against the others": tables.comparisons(told, self.best, str, self._leading),
+                "On the test split": telling.means(told, self.columns_shown, str),
+                f"{self.last} against the others": tables.comparisons(told, self.last, str, self._leading),
                 "What there was to learn from": telling.explained(told, str),
                 **({"Left out": lost} if lost else {}),
                 "Merging": telling.merging(told, str),
@@ -171,7 +171,7 @@ class ScoreAndExplainRelease:
 
         config = self.results["config"]
         prompt = render("score_and_explain/explain", wording=config["wording"], lowest=1, highest=10)
-        return lora_cards.loading_critic(self.base.repo_id, self.model_id, self.best, prompt, config["max_new_tokens"])
+        return lora_cards.loading_critic(self.base.repo_id, self.model_id, self.last, prompt, config["max_new_tokens"])
 
     # ---- what they tell ----------------------------------------------------------------------------------------------
 
@@ -179,27 +179,29 @@ class ScoreAndExplainRelease:
         told, config, code = self.results, self.results["config"], cards.code
         lost = telling.left_out(told)
         first = next(one for one in told["iterations"] if one["seed"] == config["seed"])
-        now = {"comparisons": telling.leading(told["comparisons"], self.best)}
+        now = {"comparisons": telling.leading(told["comparisons"], self.last)}
         return lora_cards.how_made(told, self.source.repo_id) | {
             "repo_id": cards.Markdown(self.model_id),
             "dataset_id": cards.Markdown(self.dataset_id),
             "base": code(self.base.repo_id),
             "adapters": len(self.paths),
-            "trained_on": len(self.splits["train"]),
+            "trained_on": telling.trained_on(told),
             "tested": len(self.splits["test"]),
-            "best": code(self.best),
-            "best_name": self.best,
+            "last": code(self.last),
+            "last_name": self.last,
             "ended": cards.escape("; ".join(told["ended"].values()), longest=600) if told["ended"] else None,
             "loading": cards.fenced(self.loading(), "python"),
             "loading_rows": cards.fenced(self._loading_rows(), "python"),
             "which": cards.table(*telling.which(self.arms, code)),
-            "arms": cards.table(*tables.means(told, self.columns_shown, code)),
-            "comparisons": cards.table(*tables.comparisons(now, self.best, code, self._leading)),
-            "all_comparisons": cards.table(*tables.comparisons(told, self.best, code)),
-            "other_metrics": cards.table(*tables.means(told, self._others, code)),
+            "arms": cards.table(*telling.means(told, self.columns_shown, code)),
+            "comparisons": cards.table(*tables.comparisons(now, self.last, code, self._leading)),
+            "all_comparisons": cards.table(*tables.comparisons(told, self.last, code)),
+            "other_metrics": cards.table(*telling.means(told, self._others, code)),
             "judges": cards.table(*telling.by_judge(told, list(config["guessers"]), code)),
             "guessers": cards.Markdown(telling.guessers(config["guessers"], self.base.repo_id)),
-            "justified": cards.interval(Estimate(**first["argued"]["wrong"])),
+            "argued_wrong": cards.interval(Estimate(**first["argued"]["wrong"])),
+            "argued_right": cards.interval(Estimate(**first["argued"]["true"])),
+            "first_guesser": code(next(iter(config["guessers"]))),
             "explained": cards.table(*telling.explained(told, code)),
             "left_out": cards.table(*lost) if lost else cards.Markdown("None."),
             "refused": cards.table(["not read", "how many"], [list(item) for item in told["refused"].items()])
@@ -211,7 +213,6 @@ class ScoreAndExplainRelease:
             if self.decided
             else None,
             "training": cards.table(*tables.training(told, code)),
-            "not_run": None,
             "replies": len(self.replies),
             "nulls_replies": cards.nulls_table(told["nulls_replies"], len(self.replies)),
             "metric_meanings": lora_cards.meanings(self.scorers),

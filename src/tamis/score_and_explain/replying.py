@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from tamis.seeds import seed_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from datasets import Dataset
 
 KEY = ("arm", "seed", "row_id")
@@ -28,7 +30,7 @@ def of(rows: Dataset, arm: str, seed: int) -> Dataset:
 
 
 def to_be_read(rows: Dataset, count: int | None, seed: int) -> Dataset:
-    """The replies about so many pictures, drawn by a hash of their row_id: the same ones of every arm. None: all."""
+    """The rows of so many pictures, drawn by a hash of their row_id: the same ones of every arm. None: all."""
     row_ids = rows["row_id"][:]
     everyone = list(dict.fromkeys(row_ids))
     if count is None or count >= len(everyone):
@@ -37,12 +39,12 @@ def to_be_read(rows: Dataset, count: int | None, seed: int) -> Dataset:
     return rows.select([at for at, row_id in enumerate(row_ids) if row_id in drawn]).flatten_indices()
 
 
-def with_reading(rows: Dataset, read: Dataset) -> Dataset:
-    """All replies, with what was read of some of them; of the others it is null, and why."""
+def with_reading(rows: Dataset, read: Dataset, key: Sequence[str] = KEY) -> Dataset:
+    """All rows, with what was read of some of them; of the others it is null, and why."""
     if len(read) == len(rows):
         return read
-    at = {key: place for place, key in enumerate(zip(*(read[name][:] for name in KEY), strict=True))}
-    places = [at.get(key) for key in zip(*(rows[name][:] for name in KEY), strict=True)]
+    at = {one: place for place, one in enumerate(zip(*(read[name][:] for name in key), strict=True))}
+    places = [at.get(one) for one in zip(*(rows[name][:] for name in key), strict=True)]
     for name in [name for name in read.column_names if name not in rows.column_names]:
         values, missing = read[name][:], UNREAD if name.endswith("_error") else None
         told = [missing if place is None else values[place] for place in places]

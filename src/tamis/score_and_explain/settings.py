@@ -87,6 +87,8 @@ class ScoreAndExplainSettings:
             raise ConfigError(f"{', '.join(given)}: not used with kind: {self.kind}, which has a form of its own")
         if not self.guessers:
             raise ConfigError("guessers: none; consistency is measured by judges that read explanations alone")
+        if len(self.kin) == len(self.guessers):
+            raise ConfigError(f"guessers: {', '.join(self.guessers)}: the tuned model alone; give another judge")
         for name in self.guessers:
             if not NAME.fullmatch(name):
                 raise ConfigError(f"guessers: {name!r} is not accepted as a name; letters, digits, _ and - make one")
@@ -145,6 +147,11 @@ class ScoreAndExplainSettings:
         """The scorer that has a model score and explain by itself."""
         told = {"max_new_tokens": self.max_new_tokens, "wording": self.wording}
         return [{"scorer": "explained_score", "name": REPLY, "judge": judge, **told}]
+
+    @property
+    def kin(self) -> list[str]:
+        """Guessers that are the tuned model as it is: told for themselves, since they lean as it does."""
+        return [name for name, judge in self.guessers.items() if judge.get("model") == self.base_model]
 
     def guessing(self) -> list[dict[str, Any]]:
         """Scorers that read the explanations of replies, one for each judge."""

@@ -13,6 +13,15 @@ Name = Callable[[str], str]
 Table = tuple[list[str], list[list[Any]]]
 
 
+def means(results: dict[str, Any], metrics: list[str], name: Name) -> Table:
+    """As tables.means; where there are several seeds, behind each arm how many of them it has."""
+    head, lines = tables.means(results, metrics, name)
+    seeds = [next(iter(told.values()))["seeds"] for told in results["arms"].values()]
+    if max(seeds) == 1:
+        return head, lines
+    return [head[0], "seeds", *head[1:]], [[line[0], own, *line[1:]] for line, own in zip(lines, seeds, strict=True)]
+
+
 def which(arms: list[ExplainArm], name: Name) -> Table:
     return ["arm", "which"], [[name(arm.name), _meaning(arm)] for arm in arms]
 
@@ -60,11 +69,11 @@ def merging(results: dict[str, Any], name: Name) -> Table:
     return ["adapter", "error of its rank"], lines
 
 
-def leading(comparisons: list[dict[str, Any]], best: str) -> list[dict[str, Any]]:
+def leading(comparisons: list[dict[str, Any]], last: str) -> list[dict[str, Any]]:
     """Those that the claim is about: the last merged model against the model as it is, and against the other arms of
     its iteration."""
-    last = iteration_of(best)[1]
-    return [one for one in comparisons if one["a"] == best and iteration_of(one["b"])[1] in (0, last)]
+    now = iteration_of(last)[1]
+    return [one for one in comparisons if one["a"] == last and iteration_of(one["b"])[1] in (0, now)]
 
 
 def by_judge(results: dict[str, Any], judges: list[str], name: Name) -> Table:
@@ -73,12 +82,18 @@ def by_judge(results: dict[str, Any], judges: list[str], name: Name) -> Table:
     return tables.means(results, metrics, name)
 
 
+def trained_on(results: dict[str, Any]) -> str:
+    """How many pictures an iteration explains."""
+    counts = sorted({one["pictures"] for one in results["iterations"]})
+    return " or ".join(f"{count:,}" for count in counts)
+
+
 def guessers(settings: dict[str, dict[str, Any]], base: str) -> str:
     """Who the judges are, and whether one of them is the model that was tuned, as it is."""
     told = ", ".join(f"{cards.code(name)} is {cards.code(judge['model'])}" for name, judge in settings.items())
     related = [name for name, judge in settings.items() if judge["model"] == base]
-    own = "".join(f"; {cards.code(name)} is the model as it is, of the same kin as those it reads" for name in related)
-    return f"{told}{own}."
+    own = "".join(f" {cards.code(name)} is the tuned model as it is: its guesses stand apart." for name in related)
+    return f"{told}.{own}"
 
 
 def decision(told: dict[str, Any]) -> str:
