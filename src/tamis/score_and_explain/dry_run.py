@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tamis.run import Run
     from tamis.scoring import Scorer
 
-ROWS, STEPS = 16, 4  # pictures that are explained, steps of training
+ROWS, STEPS = 16, 4  # pictures that are explained, at least; steps of training
 
 
 def estimate(
@@ -38,7 +38,10 @@ def estimate(
     replies = len(parts["test"]) * (1 + config.iterations * len(measured))
     read = min(len(parts["test"]), config.guessed_rows or len(parts["test"]))
     guesses = round(replies * read / len(parts["test"]))
-    sample = to_explain(parts["train"].select(range(min(ROWS, len(parts["train"])))), 1, config.seed, config)
+    weighed = 2 * iterations * min(trained, config.guessed_rows or trained)  # by the first judge
+    rows = max(ROWS, config.train_batch_size * config.gradient_accumulation_steps)
+    whole = dataclasses.replace(config, pictures_per_iteration=None)
+    sample = to_explain(parts["train"].select(range(min(rows, len(parts["train"])))), 1, config.seed, whole)
     with elsewhere(run) as folder:
         for scorer, rows, what in (
             (explainer, trained * iterations, "pictures, two texts each"),
@@ -57,15 +60,16 @@ def estimate(
     batch = config.train_batch_size * config.gradient_accumulation_steps
     steps = config.max_train_steps or -(-trained * config.num_train_epochs // batch)
     loras = 2 * iterations + config.iterations * sum(arm.name == SFT for arm in measured)
-    seconds += loras * steps * each
+    training = loras * steps * each  # of all ranks together
+    judges, where = f"{len(config.guessers)} judges", models.device().type
     repos = {repo for scorer in (explainer, replier, *readers) for repo in scorer.models}
     stored = sum(rows.with_format("arrow")[:].nbytes for rows in parts.values())
     return [
         ("pictures", ", ".join(f"{len(rows):,} {split}" for split, rows in parts.items())),
         *lines,
-        ("training", f"{loras} adapters of {steps:,} steps, at most {duration(loras * steps * each)}"),
-        ("reading", f"{guesses:,} explanations by each of {len(config.guessers)} judges, not timed"),
-        ("time", f"{duration(seconds / run.ranks)} and the judges, {run.ranks} process(es), {models.device().type}"),
+        ("training", f"{loras} adapters of {steps:,} steps, {duration(training)}, with texts of 40 words"),
+        ("reading", f"{guesses:,} explanations by each of {judges}, {weighed:,} more by the first; not timed"),
+        ("time", f"{duration(seconds / run.ranks + training)} and the judges, {run.ranks} process(es), {where}"),
         ("memory", peak_memory()),
         ("disk", f"{size(stored)} of rows, as much again to publish; features: {config.features_gb:g} GB at most"),
         ("downloads", f"{size(sum(size_of(*repo) for repo in repos))} of models (less what is cached)"),
