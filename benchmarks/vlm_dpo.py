@@ -1,6 +1,6 @@
 """How fast are two LoRAs trained by DPO on pairs about pictures, against TRL's own trainer?
 
-    OMP_WAIT_POLICY=passive python benchmarks/vlm_dpo.py
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python benchmarks/vlm_dpo.py --threads 1 --pairs 12
 
 A LLaVA with random weights whose parts cost in the proportions of LLaVA-OneVision 0.5B on one tile: an encoding of a
 picture about two thirds of a reading of prompt and reply, the picture's tokens most of a prompt. Two sets as one
