@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     from tamis import arms, dry_run, hub, models, scorers, scoring
     from tamis.run import Run
-    from tamis.score_and_explain import deciding, explaining, measuring, reading, replying
+    from tamis.score_and_explain import arm_forms, deciding, explaining, measuring, reading, replying
     from tamis.score_and_explain.arm_forms import BASE, SFT
     from tamis.score_and_explain.dry_run import estimate
     from tamis.score_and_explain.line import Line
@@ -167,8 +167,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     last = lines[0].last  # merged model of the main seed
     truths = arms.numeric(replies, [column for scorer in graders for column in scorer.columns])
     judges = {name: f"guess_{name}_score" for name in config.guessers}
-    told = {"name": REPLY, "judges": judges, "kin": config.kin, "truths": truths}
-    measured = measuring.measure(replies, **told, best=last, seed=config.seed)
+    told = {"name": REPLY, "judges": judges, "kin": config.kin, "truths": truths, "seed": config.seed}
+    told |= {"best": last, "rivals": arm_forms.rivals(last, replies.unique("arm"))}
+    measured = run.from_main(measuring.measure(replies, **told) if run.is_main else None)
     results = run.results(**measured) | {"last": last, "refused": ratings.refused}
     results |= {"ended": {str(seed): why for seed, why in ended.items()}}
     results |= {"iterations": [one.told() for one in explained]}

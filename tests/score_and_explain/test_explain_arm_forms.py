@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tamis.config import ConfigError
-from tamis.score_and_explain.arm_forms import iteration_of, parse, refuse_unfit
+from tamis.score_and_explain.arm_forms import iteration_of, parse, refuse_unfit, rivals
 from tamis.training.merge import Merge
 
 
@@ -38,3 +38,9 @@ def test_every_seed_needs_what_it_goes_on_from() -> None:
     for other, told in (([parse("scoring")], "merged is not among them"), (main, "base: has no seed")):
         with pytest.raises(ConfigError, match=told):
             refuse_unfit({0: main, 1: other})
+
+
+def test_the_last_merged_model_meets_its_iteration_and_its_own_past() -> None:
+    arms = ["base", *(f"{arm}.iteration-{at}" for at in (1, 2, 3) for arm in ("scoring", "merged", "merged.linear"))]
+    met = ["merged.iteration-1", "scoring.iteration-2", "merged.iteration-2", "merged.linear.iteration-2"]
+    assert rivals("merged.iteration-2", arms) == met

@@ -12,6 +12,7 @@ All arms of an iteration begin with the merged model of the one before; behind t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tamis.config import ConfigError
@@ -57,6 +58,14 @@ def iteration_of(arm: str) -> tuple[str, int]:
     """An arm of the results: its name without the iteration, and that; 0 of the model as it is."""
     found = _ITERATION.fullmatch(arm)
     return (found["arm"], int(found["number"])) if found else (arm, 0)
+
+
+def rivals(last: str, arms: Iterable[str]) -> list[str]:
+    """What the last merged model is held against, beside the model as it is: the other arms of its iteration, and what
+    was merged like it before."""
+    own, number = iteration_of(last)
+    told = [(arm, *iteration_of(arm)) for arm in arms]
+    return [arm for arm, name, at in told if at == number or (name == own and at < number)]
 
 
 def refuse_unfit(by_seed: dict[int, list[ExplainArm]]) -> None:

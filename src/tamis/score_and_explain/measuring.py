@@ -100,11 +100,13 @@ def measure(
     truths: Sequence[str] = (),
     kin: Collection[str] = (),
     best: str | None = None,
+    rivals: Collection[str] | None = None,
     seed: int = 0,
     draws: int = correlation.DRAWS,
 ) -> dict[str, Any]:
-    """What results.json tells: arms by metric; comparisons of every arm with base, and of `best` with every other, over
-    the seeds that both have (base has none of its own). `seeds` tells how many; no interval is over them.
+    """What results.json tells: arms by metric; comparisons of every arm with base, and of `best` with its rivals (where
+    they are not named, all others), over the seeds that both have (base has none of its own). `seeds` tells how many;
+    no interval is over them.
 
     - spearman, pearson: of the score with the mean of the votes; ..._expected: of the expected score.
     - consistency_spearman: of a judge's guess with the score, judges but kin averaged; @judge=NAME: of one.
@@ -125,7 +127,7 @@ def measure(
         found |= arms[arm] | _spread(told, arm)
         arms[arm] = {metric: one | {"seeds": len(told.seeds(arm))} for metric, one in found.items()}
     comparisons = []
-    for seeds, contests in _by_seeds(told, _contests(told.arms, best)).items():
+    for seeds, contests in _by_seeds(told, _contests(told.arms, best, rivals)).items():
         some = Replies(_with_seeds(told.rows, seeds), **known)
         graded = Graded(some.rows, [BY], seed, key=(BY,))
         compared = []
@@ -219,10 +221,11 @@ def _estimate(found: correlation.Correlation) -> dict[str, Any]:
     return told if told["reason"] is not None else {name: value for name, value in told.items() if name != "reason"}
 
 
-def _contests(arms: Sequence[str], best: str | None) -> list[tuple[str, str]]:
+def _contests(arms: Sequence[str], best: str | None, rivals: Collection[str] | None) -> list[tuple[str, str]]:
     if best is not None and best not in arms:
         raise ValueError(f"best: {best!r} is no arm; there are {', '.join(arms)}")
     found = [(arm, BASE) for arm in arms if arm != BASE and BASE in arms]
     if best in (None, BASE):
         return found
-    return found + [(best, arm) for arm in arms if arm not in (best, BASE)]
+    others = [arm for arm in arms if arm not in (best, BASE)]
+    return found + [(best, arm) for arm in others if rivals is None or arm in rivals]
