@@ -43,6 +43,9 @@ class ScoreAndExplain(ScoreAndExplainSettings, SeedSettings, DpoLora, RunConfig)
     output_dir: Annotated[str, "where journal, adapters, results.json, report.html and hub/ are written"] = (
         "outputs/score_and_explain"
     )
+    base_model: Annotated[str, "a chat model that sees: a repo, or a folder"] = (
+        "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
+    )
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
