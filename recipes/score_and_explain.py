@@ -72,6 +72,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from tamis.score_and_explain.release import ScoreAndExplainRelease
     from tamis.score_and_explain.settings import REPLY
     from tamis.scoring import attach_scores
+    from tamis.training import turns
     from tamis.training.adapter import base_of
     from tamis.training.dpo import train_dpo_loras
     from tamis.training.vlm_lora import train_vlm_loras
@@ -97,6 +98,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parts = reading.parts(ratings)
     scoring.refuse_unfit(parts["test"].features, [replier, *guessers, *graders], ranked={}, used={})
     root = base_of(config.base_model, config.base_revision, run)
+    turns.refuse_unfit_template(config.base_model, root)
     if config.decision:
         deciding.refuse_unfit(config.base_model, root, explainer.prompt)
     if config.dry_run:

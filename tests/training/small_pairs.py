@@ -66,6 +66,16 @@ def save_llava(folder: Path, **changed: Any) -> None:
     AutoProcessor.from_pretrained(TINY).save_pretrained(folder)
 
 
+def save_with_template(folder: Path, change: tuple[str, str]) -> None:
+    """TINY, with a chat template that is changed in one place."""
+    import shutil
+
+    shutil.copytree(TINY, folder)
+    template = folder / "chat_template.jinja"
+    assert change[0] in template.read_text()
+    template.write_text(template.read_text().replace(*change))
+
+
 def save_idefics3(folder: Path) -> None:
     """Its processor cuts pictures into tiles, as many as their shape asks for."""
     from transformers import (

@@ -80,7 +80,7 @@ def by_trl(rows: Dataset, config: DpoLora, folder: Path) -> Any:
     from tamis.sources import pin
 
     run = Run(folder)
-    order = trl_training.Order("a", rows, "k" * 64, folder / "a", pin(config.base_model, "model"), config, run)
+    order = trl_training.Order("a", rows, "k" * 64, folder / "a", pin(config.base_model, "model"), config, run, 0)
 
     def shown(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         return batch | {"image": [fitted(decode_image(image), config.max_pixels) for image in batch["image"]]}

@@ -10,7 +10,7 @@ from small_pairs import TEMPLATE, TINY, pairs
 
 from tamis.training.dpo import _as_stored
 from tamis.training.dpo_probe import Way, way_of
-from tamis.training.dpo_rows import Batches, Pairs, read, stock
+from tamis.training.dpo_rows import Batches, Pairs, read
 from tamis.training.eyes import Eyes
 from tamis.training.pictures import Pictures
 from tamis.training.shared_prefix import Folded
@@ -122,13 +122,15 @@ def found(model: Any, processor: Any) -> tuple[Way, Pictures, Pairs]:
 
 
 def test_llava_onevision_is_seen_once_whatever_the_shape_of_a_picture() -> None:
+    from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
+
     model, processor = llava_onevision()
     way, pictures, some = found(model, processor)
     assert way == Way()
     eyes = Eyes(model, processor, pictures, MOST)
     assert len({one.features.shape for one in eyes.seen(list(pictures.where))}) == 2
     batch = Batches(some, processor, eyes.written, False, MOST)([{"image": number} for number in range(3)])
-    theirs = stock(processor)([some.shown(number, MOST) for number in range(3)])
+    theirs = DataCollatorForVisionPreference(processor)([some.shown(number, MOST) for number in range(3)])
     for name in ("input_ids", "attention_mask", "completion_mask"):
         assert torch.equal(batch[name] * batch["attention_mask"], theirs[name] * theirs["attention_mask"])
     before = eyes.identity()

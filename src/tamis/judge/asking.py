@@ -49,6 +49,11 @@ class Ask:
     schema: dict[str, Any] | None = None
 
 
+def asked_plainly(chat_template: Any) -> dict[str, bool]:
+    """Answers are to be short: no thinking first, where a template knows of it (processors refuse unknown settings)."""
+    return {"enable_thinking": False} if "enable_thinking" in str(chat_template) else {}
+
+
 def as_library(request: Request, max_pixels: int) -> dict[str, Any]:
     """The request as `transformers.decision` takes it: placeholders in its strings, the images beside them.
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tamis.images import fitted
-from tamis.judge.asking import Ask
+from tamis.judge.asking import Ask, asked_plainly
 from tamis.judge.branches import Branches, branched
 from tamis.judge.prompts import parts, together
 
@@ -102,9 +102,7 @@ def _prompt(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor
     if loaded.reads_images:
         content = [{"type": "image", "image": fitted(image, max_pixels)} for image in ask.images]
         content.append({"type": "text", "text": ask.text})
-    # Answers are to be short: no thinking first, where a template knows of it (processors refuse unknown settings).
     template = loaded.processor.chat_template or loaded.tokenizer.chat_template
-    thinking = {"enable_thinking": False} if "enable_thinking" in str(template) else {}
     inputs = loaded.processor.apply_chat_template(
         [{"role": "user", "content": content}],
         add_generation_prompt=True,
@@ -112,7 +110,7 @@ def _prompt(loaded: Loaded, ask: Ask, max_pixels: int) -> dict[str, torch.Tensor
         return_dict=True,
         return_tensors="pt",
         sanitize_control_tokens=True,
-        **thinking,
+        **asked_plainly(template),
     )
     return {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
 

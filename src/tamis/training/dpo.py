@@ -98,10 +98,10 @@ def train_dpo_loras(
 ) -> dict[str, Adapter]:
     """Adapters by the names of the subsets, in run.output_dir/adapters/NAME as PEFT saves them; all on every rank.
 
-    A row: `image`; `prompt`, `chosen` and `rejected`, lists of messages {role, content}, content a text. The picture
-    stands before the first message. features: the folder of what vision towers see, run.output_dir/features where none
-    is given; calls that share it, of models with the same vision tower, look at a picture once. seed decides
-    every draw; None: the run's.
+    A row: `image`; `prompt`, `chosen` and `rejected`, lists of messages {role, content}, content a text; a reply is one
+    message. The picture stands before the first message; the prompt is what a judge would ask with. features: the
+    folder of what vision towers see, run.output_dir/features where none is given; calls that share it, of models with
+    the same vision tower, look at a picture once. seed decides every draw; None: the run's.
     """
     from tamis.training.dpo_training import Asked, train_all
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tamis.images import Unscorable, decode_image, fitted
+from tamis.training import turns
 from tamis.training.eyes import StandIn
 from tamis.training.pictures import digest_of
 from tamis.training.shared_prefix import Asked, Folded
@@ -45,7 +46,6 @@ class Pairs:
         return self._texts[self.kept[number]]
 
     def shown(self, number: int, max_pixels: int) -> dict[str, Any]:
-        """As TRL's own collator takes it."""
         image = decode_image(self.rows[self.kept[number]]["image"])
         return self.texts(number) | {"image": fitted(image, max_pixels)}
 
@@ -76,16 +76,15 @@ def read(rows: Dataset, pictures: Pictures, control: set[str]) -> Pairs:
     return pairs
 
 
-def tokens(processor: Any, texts: dict[str, Any], image: Any) -> dict[str, list[int]]:
-    """Of prompt and replies, image tokens among them: what TRL's DataCollatorForVisionPreference makes of a row."""
-    from trl.data_utils import apply_chat_template, prepare_multimodal_messages
+def rendered(processor: Any, texts: dict[str, Any], image: Any) -> dict[str, str]:
+    asked = texts["prompt"]
+    replies = {side: turns.reply(processor, asked, texts[side], image) for side in ("chosen", "rejected")}
+    return {"prompt": turns.prompt(processor, asked, image)} | replies
 
-    messages = {
-        "prompt": prepare_multimodal_messages(texts["prompt"], images=[image]),
-        "chosen": prepare_multimodal_messages(texts["chosen"]),
-        "rejected": prepare_multimodal_messages(texts["rejected"]),
-    }
-    written = apply_chat_template(messages, processor)
+
+def tokens(processor: Any, texts: dict[str, Any], image: Any) -> dict[str, list[int]]:
+    """Of prompt and replies, image tokens among them: what TRL's DataCollatorForVisionPreference makes of them."""
+    written = rendered(processor, texts, image)
     prompt = processor(images=[[image]], text=[written["prompt"]], add_special_tokens=False)["input_ids"][0]
     replies = processor(text=[written["chosen"], written["rejected"]], add_special_tokens=False)["input_ids"]
     return {"prompt_ids": list(prompt), "chosen_ids": list(replies[0]), "rejected_ids": list(replies[1])}
@@ -128,10 +127,12 @@ class Batches:
         return tokens(self.processor, self.pairs.texts(number), image)
 
 
-def stock(processor: Any) -> Any:
+def stock(processor: Any) -> Callable[[list[dict[str, Any]]], Any]:
+    """TRL's collator, of texts: it would have the template write the beginning of a reply."""
     from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
-    return DataCollatorForVisionPreference(processor)
+    collator = DataCollatorForVisionPreference(processor)
+    return lambda examples: collator([one | rendered(processor, one, one["image"]) for one in examples])
 
 
 def padding(processor: Any) -> int:

@@ -12,7 +12,7 @@ import torch
 
 from tamis import models
 from tamis.journal import source_code
-from tamis.training import trl_training
+from tamis.training import trl_training, turns
 from tamis.training.diffusion_models import training_dtype
 from tamis.training.dpo_base import load
 from tamis.training.dpo_probe import Way, way_of
@@ -67,8 +67,9 @@ class Ready:
 def train_all(asked: Asked) -> tuple[dict[str, Adapter], dict[str, Any]]:
     """The adapters, on every rank, and figures for the ledger."""
     models.release()
+    processor = _processor(asked)
     model = load(asked.config, asked.base.revision)
-    ready = _looked_at(asked, model)
+    ready = _looked_at(asked, model, processor)
     reference = _refer(asked, model, ready)
     del model
     _forget()
@@ -91,14 +92,19 @@ def train_all(asked: Asked) -> tuple[dict[str, Adapter], dict[str, Any]]:
     }
 
 
-def _looked_at(asked: Asked, model: Any) -> Ready:
-    """Rows that can be learnt from, the way of training that the model lets, and features of pictures."""
+def _processor(asked: Asked) -> Any:
     from transformers import AutoProcessor
 
-    config, run = asked.config, asked.run
-    processor = AutoProcessor.from_pretrained(config.base_model, revision=asked.base.revision)
+    processor = AutoProcessor.from_pretrained(asked.config.base_model, revision=asked.base.revision)
+    turns.refuse_unfit(processor, asked.base)
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token  # as TRL does
+    return processor
+
+
+def _looked_at(asked: Asked, model: Any, processor: Any) -> Ready:
+    """Rows that can be learnt from, the way of training that the model lets, and features of pictures."""
+    config, run = asked.config, asked.run
     pictures = Pictures("image")
     with run.stage("encode images") as entry:
         control = control_tokens(processor.tokenizer)

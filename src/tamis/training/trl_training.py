@@ -146,12 +146,17 @@ def control_tokens(tokenizer: Any) -> set[str]:
 
 
 def refuse(row: dict[str, Any], columns: tuple[str, ...], control: set[str]) -> None:
+    """The first column is what is asked; each of the others is a reply to it."""
     for column in columns:
         said = row[column]
         if not said or any(not isinstance(one["content"], str) or not one["content"].strip() for one in said):
             raise Unscorable(f"{column}: empty")
         if any(token in one["content"] for one in said for token in control):
             raise Unscorable(f"{column}: a control token")
+        if column == columns[0] and said[-1]["role"] != "user":
+            raise Unscorable(f"{column}: does not end with a user's message")
+        if column != columns[0] and [one["role"] for one in said] != ["assistant"]:
+            raise Unscorable(f"{column}: is not one message of an assistant")
 
 
 def language_layers(model: Any) -> list[str]:

@@ -85,7 +85,8 @@ def train_vlm_loras(
     """Adapters by the names of the subsets, in run.output_dir/adapters/NAME as PEFT saves them; all on every rank.
 
     A row: `image`; `prompt` and `completion`, lists of messages {role, content}, content a text (conversations.py
-    makes them). The picture stands before the first message. seed decides every draw; None: the run's.
+    makes them); the completion is one message. The picture stands before the first message; the prompt is what a judge
+    would ask with. seed decides every draw; None: the run's.
     """
     from tamis.training.trl_training import Order
     from tamis.training.vlm_training import train

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tamis.images import Unscorable, decode_image, fitted
-from tamis.training import trl_training
+from tamis.training import trl_training, turns
 from tamis.training.diffusion_models import training_dtype
 from tamis.training.trl_training import Clock, Order, arguments, control_tokens, lora, refuse, tell
 
@@ -21,6 +21,7 @@ def train(order: Order) -> tuple[Adapter | None, int]:
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(order.config.base_model, revision=order.base.revision)
+    turns.refuse_unfit(processor, order.base)
     rows, left_out = _learnable(order, processor)
     return trl_training.train(
         order, lambda parts: trainer(order, rows, processor, parts), rows=len(rows), left_out=left_out
@@ -28,7 +29,7 @@ def train(order: Order) -> tuple[Adapter | None, int]:
 
 
 def _learnable(order: Order, processor: Any) -> tuple[Dataset, Counter[str]]:
-    """Rows with a picture, and with a conversation that writes no control tokens."""
+    """Rows with a picture, and with a conversation that writes no control tokens; the conversation as texts."""
     control = control_tokens(processor.tokenizer)
     kept, left_out = [], Counter()
     for position, row in enumerate(order.rows):
@@ -42,7 +43,13 @@ def _learnable(order: Order, processor: Any) -> tuple[Dataset, Counter[str]]:
     most = order.config.max_pixels
 
     def shown(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        return batch | {"image": [fitted(decode_image(image), most) for image in batch["image"]]}
+        images = [fitted(decode_image(image), most) for image in batch["image"]]
+        rows = list(zip(batch["prompt"], batch["completion"], images, strict=True))
+        return {
+            "image": images,
+            "prompt": [turns.prompt(processor, asked, image) for asked, _, image in rows],
+            "completion": [turns.reply(processor, asked, said, image) for asked, said, image in rows],
+        }
 
     return order.rows.select(kept).with_transform(shown), left_out
 
