@@ -21,7 +21,6 @@ it. Claim: the last merged model ranks test pictures better than the model as it
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -142,15 +141,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             pairs = made.pairs
 
             # ---- 4. Train --------------------------------------------------------------------------------------------
-            tuned = line.to_tune()
-            on_it = dataclasses.replace(config, base_model=tuned[0], base_revision=tuned[1])
-            trained |= train_dpo_loras(line.subsets(pairs), on_it, run, seed=seed)
+            # On the base, beside what earlier iterations merged.
+            trained |= train_dpo_loras(line.subsets(pairs), config, run, seed=seed, worn=line.worn)
             if any(arm.name == SFT for arm in wanted):
-                trained |= train_vlm_loras({line.name(SFT): pairs.taught}, config.sft(*tuned), run, seed=seed)
+                taught = {line.name(SFT): pairs.taught}
+                trained |= train_vlm_loras(taught, config.sft(), run, seed=seed, worn=line.worn)
             models.release()
 
             # Every arm of this iteration scores the test pictures and says why.
-            for one in line.merge(tuned, wanted, config.merging(), config.merge_r):
+            for one in line.merge(wanted, config.merging(), config.merge_r):
                 [replier] = scorers.build(config.replying(config.model(**one.model)))
                 tested = attach_scores(parts["test"], replier, run=run, batch_size=config.batch_size)
                 said.append(replying.replies(tested, one.arm.at(number), seed))

@@ -134,7 +134,7 @@ class Run:
         }
 
     def _made_here(self, source: dict[str, Any]) -> bool:
-        """A model that the run wrote to go on from is no source of it."""
+        """A model that the run wrote to measure it is no source of it."""
         return source.get("local", False) and (self.output_dir / "models" / source["repo_id"]).is_dir()
 
     def finish(self, results: dict[str, Any]) -> Path:

@@ -15,6 +15,7 @@ from huggingface_hub import HfApi, ModelCard
 from whole_runs import ROOT, code_of, killed_at_each, on_two_ranks, other_files
 
 from tamis.config import plain_errors
+from tamis.training.adapter import weights_hash
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 # Every stage of the embedded world's settings, each as short as it can be: what is learnt is the study's to show.
@@ -95,7 +96,7 @@ def test_every_arm_replies_to_every_test_picture_once(replies: list[dict[str, An
 
 
 def test_every_adapter_goes_onto_the_base_and_replies_as_it_did(small: tuple, replies: list[dict[str, Any]]) -> None:
-    """By the code on the card, the last merged one; then others of iteration 2, which began at a merged model."""
+    """By the code on the card, the last merged one; then others of iteration 2, trained beside a merged one."""
     _, results, _ = small
     code = code_of(ModelCard.load("me/score-and-explain-lora").text, "python")
     rows = load_dataset("tiny/aesthetics", split="test").select(range(6))
@@ -148,6 +149,15 @@ def test_results_have_the_form_that_all_recipes_share(small: tuple) -> None:
         *(f"{name}.seed-5" for name in at(1, 2, arms=["scoring", "consistency"])),
     }
     assert 0 < written["merging"]["merged.iteration-1"] < 1
+    # Trained on the base, beside what was merged before, and merged for it: nothing is folded but to be measured.
+    for arm in ("scoring", "consistency", "sft"):
+        worn = [
+            json.loads((folder / "adapters" / name / "training.json").read_text())
+            for name in sorted(at(1, 2, arms=[arm]))
+        ]
+        assert [one["base_model"] for one in worn] == ["tiny/vlm"] * 2
+        assert [one["worn"] for one in worn] == ["", weights_hash(folder / "chains" / "merged.iteration-1")]
+    assert {path.name for path in (folder / "models").iterdir()} == at(1, 2, arms=["merged.exact"])
     assert {source["repo_id"] for source in written["sources"]} == {"tiny/aesthetics", "tiny/vlm", "tiny/llm"}
     files = set(HfApi().list_repo_files("me/score-and-explain-lora"))
     named = {*at(1, 2), *(f"{name}.seed-5" for name in at(1, 2, arms=["merged"]))}
@@ -183,7 +193,7 @@ def test_killed_in_any_act_it_goes_on_to_the_same(lean: Path, main: Any, tmp_pat
         lambda: any((out / "journal" / "self_explanation").glob("*.arrow")),
         lambda: any((out / "adapters").rglob("training.json")),
         lambda: any((out / "chains").rglob("training.json")),
-        lambda: any((out / "models").rglob("training.json")),
+        lambda: (out / "adapters" / "scoring.iteration-2" / "training.json").is_file(),  # beside what was merged
         lambda: any((out / "journal" / "guess_llm").glob("*.arrow")),
         lambda: any((out / "hub").rglob("*.parquet")),
     ]

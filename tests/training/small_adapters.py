@@ -21,8 +21,8 @@ def write(whole: Any, base: Source, folder: Path, seed: int, layers: list[str], 
     from peft import LoraConfig, get_peft_model
 
     more = {"lora_alpha": 2 * r, "dtype": torch.float32} | more
-    dtype = more.pop("dtype")
-    paths = rf".*language_model.*\.({'|'.join(layers)})"
+    dtype, where = more.pop("dtype"), more.pop("where", "language_model")
+    paths = rf".*{where}.*\.({'|'.join(layers)})"
     worn = get_peft_model(copy.deepcopy(whole), LoraConfig(r=r, target_modules=paths, **more))
     generator = torch.Generator().manual_seed(seed)
     for name, weight in worn.named_parameters():

@@ -39,12 +39,9 @@ def wearing(model: Any, *folders: Path) -> torch.Tensor:
 
 
 def test_it_is_the_links_worn_one_after_another(whole: Any, root: Source, tmp_path: Path) -> None:
-    elsewhere = Source(
-        "iteration-1", "model", "0" * 40, None, local=True
-    )  # the second was trained on what the first made
     links = [
         write(whole, root, tmp_path / "one", 1, ["q_proj", "down_proj"], r=4),
-        write(whole, elsewhere, tmp_path / "two", 2, ["q_proj", "up_proj"], r=2, lora_alpha=3),
+        write(whole, root, tmp_path / "two", 2, ["q_proj", "up_proj"], r=2, lora_alpha=3),
     ]
     made = chained(links, root, tmp_path / "chain")
     assert (wearing(whole) - wearing(whole, *links)).abs().max() > 0.1
@@ -66,3 +63,6 @@ def test_what_is_no_chain_is_refused(whole: Any, root: Source, tmp_path: Path) -
         chained([link], root, link)
     with pytest.raises(ConfigError, match="base model"):
         chained([link], Source("another", "model", "0" * 40, None, local=True), tmp_path / "chain")
+    of_another = write(whole, Source("another", "model", "0" * 40, None, local=True), tmp_path / "other", 2, ["q_proj"])
+    with pytest.raises(ConfigError, match="'other' is of base model 'another'"):
+        chained([link, of_another], root, tmp_path / "chain")

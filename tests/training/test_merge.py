@@ -375,6 +375,30 @@ def test_the_folded_model_is_saved_whole_and_found_again(two: Parts, base: Sourc
         save_folded(load, two, Merge(), base, tmp_path / "half", dtype=torch.bfloat16)
 
 
+def test_what_was_worn_is_folded_in_with_the_merged_change(
+    two: Parts, write: Callable[..., Path], base: Source, model: Any, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForImageTextToText
+
+    worn = write(tmp_path / "worn", 7)
+
+    def load() -> tuple[Any, list[Any]]:
+        return copy.deepcopy(model), []
+
+    made = save_folded(load, two, Merge(), base, tmp_path / "one", dtype=torch.float32, worn=worn)
+    again = AutoModelForImageTextToText.from_pretrained(made.path)
+    change, beneath = merged(two, Merge()), merged({"worn": worn}, Merge("linear"))
+    for layer in change | beneath:
+        expected = model.get_submodule(layer).weight + change.get(layer, 0.0) + beneath.get(layer, 0.0)
+        torch.testing.assert_close(again.get_submodule(layer).weight, expected, atol=1e-6, rtol=1e-5)
+    without = save_folded(load, two, Merge(), base, tmp_path / "one", dtype=torch.float32)  # not found for it
+    assert files(without.path) == files(
+        save_folded(load, two, Merge(), base, tmp_path / "other", dtype=torch.float32).path
+    )
+    with pytest.raises(ConfigError, match="lies there"):
+        save_folded(load, two, Merge(), base, worn, dtype=torch.float32, worn=worn)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

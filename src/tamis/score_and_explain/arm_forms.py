@@ -3,7 +3,7 @@
 - base: the model as it is.
 - scoring, consistency: tuned by DPO on that set of pairs. sft: tuned on the chosen replies alone.
 - merged: those two made one, as merge_kind, merge_density and merge_r say; the next iteration begins with it.
-- merged.exact: the same two folded into the model's own weights, nothing lost to a rank.
+- merged.exact: the same two folded into the model's own weights, nothing lost to a rank (but to their rounding).
 - merged.ties-0.2, merged.ties-factors-0.5, merged.linear: the same two, merged in another way or density.
 
 All arms of an iteration begin with the merged model of the one before; behind their names stands .iteration-N.

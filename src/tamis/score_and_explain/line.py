@@ -1,7 +1,7 @@
 """One seed's line of models: the base, and after each iteration the same with one more merged adapter.
 
-The model of an iteration is the base wearing the chain of merged adapters so far: what is published is what was
-measured. To be tuned, it is written whole, with the chain folded in: its own weights are then the reference of DPO.
+The model of an iteration is the base wearing the chain of merged adapters so far: it writes, it is what the next
+adapters are trained beside and the reference of DPO, and it is what is measured and published.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from tamis import models
 from tamis.arm_names import folder
 from tamis.score_and_explain.arm_forms import CONSISTENCY, MERGED, SCORING, SFT, ExplainArm
-from tamis.sources import pin
 from tamis.training.chain import chained
 from tamis.training.merge import Merge, MergedAdapter, merge_adapters, save_folded
 
@@ -49,8 +48,8 @@ class Line:
     main_seed: int
     run: Run
     iteration: int = 0  # how many are finished
-    merged: list[Path] = field(default_factory=list)  # each to be worn on what those before it make
-    worn: Path | None = None  # all of them as one adapter of the root
+    merged: list[Path] = field(default_factory=list)  # each trained beside those before it
+    worn: Path | None = None  # all of them as one adapter of the root: what the next are trained beside
     collapsed: bool = False  # in its last iteration
     errors: dict[str, float] = field(default_factory=dict)  # what the rank of a merged adapter lost, by its name
 
@@ -70,18 +69,8 @@ class Line:
         """What is trained on, by the adapter's name."""
         return {self.name(SCORING): pairs.scoring, self.name(CONSISTENCY): pairs.consistency}
 
-    def to_tune(self) -> tuple[str, str | None]:
-        """The model that this iteration's adapters are trained on, and its revision: the root, or a folder."""
-        if self.worn is None:
-            return self.base
-        name = folder(f"{MERGED}.iteration-{self.iteration}", self.seed, self.main_seed)
-        return self._folded(self.base, {"chain": self.worn}, Merge("linear"), name), None
-
-    def merge(self, tuned: tuple[str, str | None], arms: list[ExplainArm], merge: Merge, rank: int) -> list[Worn]:
-        """The arms of this iteration, whose adapters lie where they were trained; the next one begins here.
-
-        tuned: what to_tune() gave.
-        """
+    def merge(self, arms: list[ExplainArm], merge: Merge, rank: int) -> list[Worn]:
+        """The arms of this iteration, whose adapters lie where they were trained; the next one begins here."""
         trained = {kind: self.run.output_dir / "adapters" / self.name(kind) for kind in (*PAIRS, SFT)}
         parts = {kind: trained[kind] for kind in PAIRS}
         links: dict[str, Path] = {}
@@ -89,11 +78,11 @@ class Line:
         for arm in arms:
             name = self.name(arm.name)
             if arm.exact:
-                model = {"model": self._folded(tuned, parts, merge, name), "revision": None}
+                model = {"model": self._folded(parts, merge, name), "revision": None}
                 found.append(Worn(arm, name, model, None))
                 continue
             if arm.merged:
-                made = self._merged(tuned, parts, arm.merge or merge, rank, name)
+                made = self._merged(parts, arm.merge or merge, rank, name)
                 self.errors[name], links[arm.name] = made.relative_error, made.adapter.path
             elif arm.name in trained:
                 links[arm.name] = trained[arm.name]
@@ -106,14 +95,12 @@ class Line:
         self.iteration += 1
         return found
 
-    def _merged(
-        self, tuned: tuple[str, str | None], parts: dict[str, Path], merge: Merge, rank: int, name: str
-    ) -> MergedAdapter:
+    def _merged(self, parts: dict[str, Path], merge: Merge, rank: int, name: str) -> MergedAdapter:
         made = None
         if self.run.is_main:
-            base, given = pin(tuned[0], "model", tuned[1]), None if merge.kind == "ties_factors" else rank
+            given = None if merge.kind == "ties_factors" else rank
             where = self.run.output_dir / "adapters" / name
-            made = merge_adapters(parts, merge, base, where, rank=given, device=models.device())
+            made = merge_adapters(parts, merge, self.root, where, rank=given, device=models.device())
         return self.run.from_main(made)
 
     def _chained(self, link: Path, name: str) -> Path:
@@ -123,11 +110,11 @@ class Line:
         self.run.wait()
         return where
 
-    def _folded(self, of: tuple[str, str | None], parts: dict[str, Path], merge: Merge, name: str) -> str:
-        """The model with the merged change in its own weights, in a folder of its own."""
+    def _folded(self, parts: dict[str, Path], merge: Merge, name: str) -> str:
+        """The base with the chain and the merged change in its own weights, in a folder of its own."""
         from tamis.training.diffusion_models import training_dtype
 
-        model, revision, dtype = *of, training_dtype()
+        (model, revision), dtype = self.base, training_dtype()
         written = self.run.output_dir / "models" / name
 
         def load() -> tuple[Any, list[Any]]:
@@ -140,6 +127,6 @@ class Line:
 
         if self.run.is_main:
             models.release()
-            save_folded(load, parts, merge, pin(model, "model", revision), written, dtype=dtype)
+            save_folded(load, parts, merge, self.root, written, dtype=dtype, worn=self.worn)
         self.run.wait()
         return str(written)

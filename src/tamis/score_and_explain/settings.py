@@ -161,10 +161,9 @@ class ScoreAndExplainSettings:
             for name, judge in self.guessers.items()
         ]
 
-    def sft(self, base_model: str, base_revision: str | None) -> VlmLora:
+    def sft(self) -> VlmLora:
         """Of the arm sft: as the others, its own loss and rate."""
         from tamis.training.vlm_lora import VlmLora
 
         shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(VlmLora)}
-        given = {"base_model": base_model, "base_revision": base_revision, "learning_rate": self.sft_learning_rate}
-        return VlmLora(**shared | given)
+        return VlmLora(**shared | {"learning_rate": self.sft_learning_rate})

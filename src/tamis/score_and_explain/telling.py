@@ -28,7 +28,10 @@ def which(arms: list[ExplainArm], name: Name) -> Table:
 
 def _meaning(arm: ExplainArm) -> str:
     if arm.exact:
-        return "the same two folded into the model's own weights: nothing is lost to a rank"
+        return (
+            "the same two folded into the model's own weights, nothing lost to a rank; in bfloat16 or fewer bits these "
+            "round away what is small beside them"
+        )
     if arm.merge is not None:
         density = "" if arm.merge.kind == "linear" else f", density {arm.merge.density:g}"
         return f"the same two, merged by {arm.merge.kind.replace('_', ' of ')}{density}"

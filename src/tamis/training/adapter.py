@@ -90,7 +90,7 @@ def record(adapter: Adapter, key: str, files: list[str], known: dict[str, Any]) 
     )
 
 
-def weights_hash(folder: str | None) -> str:
+def weights_hash(folder: Path | str | None) -> str:
     """What tells an adapter in PEFT's format from the one that lay in its folder before; of no folder, nothing."""
     if not folder:
         return ""

@@ -1,4 +1,4 @@
-"""Adapters of a chain, each trained on the model that those before it make, as one adapter of the model at its root."""
+"""Adapters of a chain, each trained beside those before it, as one adapter of the model at its root."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def chained(links: Sequence[Path], root: Source, folder: Path) -> Adapter:
     """Their changes added up, exactly: matrices A on top of each other, B beside each other. Its rank is their sum.
 
-    The first link is of `root`; what model the others name is not looked at: it lies in a folder of this machine.
+    All of them are of `root`: each was trained on it while it wore those before.
     """
     import torch
     from safetensors import safe_open
@@ -32,11 +32,7 @@ def chained(links: Sequence[Path], root: Source, folder: Path) -> Adapter:
 
     if not links:
         raise ConfigError("links: there is none; expected one adapter or more")
-    parts = [
-        part
-        for at, link in enumerate(links)
-        for part in merge_layers.read({link.name: link}, root if at == 0 else None)
-    ]
+    parts = [part for link in links for part in merge_layers.read({link.name: link}, root)]
     if any(folder.resolve() == part.folder.resolve() for part in parts):
         raise ConfigError("folder: one of the links lies there; expected one for the chain alone")
     key = _key([part.content for part in parts], root)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
 from tamis.journal import content_hash, source_code
-from tamis.training.adapter import Adapter, base_of, finished, refuse_names
+from tamis.training.adapter import Adapter, base_of, finished, refuse_names, weights_hash
 from tamis.training.bounds import refuse_outside
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.run import Run
+    from tamis.sources import Source
 
 NOT_IN_KEY = ("gradient_checkpointing", "checkpoint_seconds", "features_gb")  # speed, memory, disk: not the adapter
 
@@ -95,13 +96,15 @@ def train_dpo_loras(
     *,
     features: Path | None = None,
     seed: int | None = None,
+    worn: Path | None = None,
 ) -> dict[str, Adapter]:
     """Adapters by the names of the subsets, in run.output_dir/adapters/NAME as PEFT saves them; all on every rank.
 
     A row: `image`; `prompt`, `chosen` and `rejected`, lists of messages {role, content}, content a text; a reply is one
     message. The picture stands before the first message; the prompt is what a judge would ask with. features: the
     folder of what vision towers see, run.output_dir/features where none is given; calls that share it, of models with
-    the same vision tower, look at a picture once. seed decides every draw; None: the run's.
+    the same vision tower, look at a picture once. seed decides every draw; None: the run's. worn: the folder of an
+    adapter of the base that it wears, frozen, in training and as the reference; what is learnt goes beside it.
     """
     from tamis.training.dpo_training import Asked, train_all
 
@@ -116,7 +119,7 @@ def train_dpo_loras(
     base = base_of(config.base_model, config.base_revision, run)
     seed = run.seed if seed is None else seed
     stored = {name: _as_stored(rows) for name, rows in subsets.items()}
-    keys = run.from_main(_keys(stored, config, seed, [base.repo_id, base.revision]) if run.is_main else None)
+    keys = run.from_main(_keys(stored, config, seed, base, worn) if run.is_main else None)
     folders = {name: run.output_dir / "adapters" / name for name in subsets}
     with run.stage("train") as entry:
         # What is there is decided by rank 0: ranks that look for themselves could see different things.
@@ -126,7 +129,8 @@ def train_dpo_loras(
         entry["ranks"] = run.ranks
         unfinished = {name: rows for name, rows in stored.items() if name not in adapters}
         if unfinished:
-            asked = Asked(unfinished, keys, folders, base, config, run, seed, features or run.output_dir / "features")
+            features = features or run.output_dir / "features"
+            asked = Asked(unfinished, keys, folders, base, config, run, seed, features, worn)
             trained, figures = train_all(asked)
             adapters |= trained
             entry |= figures
@@ -161,7 +165,7 @@ def _refuse_without_bitsandbytes() -> None:
         raise ConfigError("load_in_4bit: needs bitsandbytes, which is not installed")
 
 
-def _keys(subsets: dict[str, Dataset], config: DpoLora, seed: int, base: list[str]) -> dict[str, str]:
+def _keys(subsets: dict[str, Dataset], config: DpoLora, seed: int, base: Source, worn: Path | None) -> dict[str, str]:
     """Everything that decides an adapter. Whatever of it changes, what was trained before is not taken for it."""
     from tamis.training.diffusion_models import training_dtype
     from tamis.training.dpo_training import Asked
@@ -169,7 +173,8 @@ def _keys(subsets: dict[str, Dataset], config: DpoLora, seed: int, base: list[st
     shared = {
         "settings": config.in_key(),
         "seed": seed,
-        "base": base,
+        "base": [base.repo_id, base.revision],
+        "worn": weights_hash(worn),
         "dtype": str(training_dtype()),
         "code": source_code(Asked),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,25 +11,29 @@ from tamis import models
 from tamis.config import ConfigError
 from tamis.training.diffusion_models import training_dtype
 from tamis.training.trl_training import language_layers
+from tamis.training.worn import wear
 
 if TYPE_CHECKING:
+    from tamis.sources import Source
     from tamis.training.dpo import DpoLora
 
 
-def load(config: DpoLora, revision: str) -> Any:
-    """The base, with TRL's fused head: log-probabilities without all the logits."""
+def load(config: DpoLora, base: Source, worn: Path | None = None) -> Any:
+    """The base, frozen, with what it wears, and with TRL's fused head: log-probabilities without all the logits."""
     from transformers import AutoModelForImageTextToText
     from trl.trainer.utils import add_fused_lm_head
 
-    options: dict[str, Any] = {"revision": revision, "use_safetensors": True, "dtype": training_dtype()}
+    options: dict[str, Any] = {"revision": base.revision, "use_safetensors": True, "dtype": training_dtype()}
     if config.load_in_4bit:
-        options |= {"quantization_config": _in_4bit(config, revision), "device_map": {"": models.device()}}
+        options |= {"quantization_config": _in_4bit(config, base.revision), "device_map": {"": models.device()}}
     model = AutoModelForImageTextToText.from_pretrained(config.base_model, **options)
     model.requires_grad_(False)
     if config.load_in_4bit:
         _refuse_unpackable(model)
     else:
         model.to(models.device())
+    if worn is not None:
+        wear(model, worn, base, language_layers(model))
     model.eval()
     add_fused_lm_head(model)
     return model

@@ -13,6 +13,7 @@ import torch
 from tamis import models
 from tamis.journal import source_code
 from tamis.training import trl_training, turns
+from tamis.training.adapter import weights_hash
 from tamis.training.diffusion_models import training_dtype
 from tamis.training.dpo_base import load
 from tamis.training.dpo_probe import Way, way_of
@@ -46,10 +47,11 @@ class Asked:
     run: Run
     seed: int
     features: Path
+    worn: Path | None  # by the base, in the reference too
 
     def order(self, name: str) -> Order:
         of = self.subsets[name], self.keys[name], self.folders[name]
-        return Order(name, *of, self.base, self.config, self.run, self.seed)
+        return Order(name, *of, self.base, self.config, self.run, self.seed, self.worn)
 
 
 @dataclass
@@ -68,7 +70,7 @@ def train_all(asked: Asked) -> tuple[dict[str, Adapter], dict[str, Any]]:
     """The adapters, on every rank, and figures for the ledger."""
     models.release()
     processor = _processor(asked)
-    model = load(asked.config, asked.base.revision)
+    model = load(asked.config, asked.base, asked.worn)
     ready = _looked_at(asked, model, processor)
     reference = _refer(asked, model, ready)
     del model
@@ -177,10 +179,11 @@ def _batches(asked: Asked, ready: Ready, name: str, eyes: Eyes | None, cache: Vi
 
 
 def _refer(asked: Asked, model: Any, ready: Ready) -> Reference:
-    """Log-probabilities of all replies by the base, computed once for the adapters of this call."""
+    """Log-probabilities of all replies by the base and what it wears, computed once for the adapters of this call."""
     config, run = asked.config, asked.run
     identity = {
         "base": [asked.base.repo_id, asked.base.revision],
+        "worn": weights_hash(asked.worn),
         "in_4bit": config.load_in_4bit,
         "max_pixels": config.max_pixels,
         "dtype": str(training_dtype()),
@@ -206,7 +209,7 @@ def _trainer(asked: Asked, order: Order, ready: Ready, parts: int) -> Any:
     from trl import DPOConfig
 
     config, pairs = order.config, ready.pairs[order.name]
-    model = load(config, order.base.revision)
+    model = load(config, order.base, order.worn)
     sight = eyes = cache = None
     if ready.way.seen_once:
         eyes = Eyes(model, ready.processor, ready.pictures, config.max_pixels)

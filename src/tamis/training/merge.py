@@ -9,6 +9,8 @@ The paper trims over a whole model at once; here, as in mergekit and PEFT, each 
 from __future__ import annotations
 
 import hashlib
+import heapq
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -61,6 +63,9 @@ class Merge:
     def in_key(self, parts: int) -> dict[str, Any]:
         density = None if self.kind == "linear" else self.density
         return {"kind": self.kind, "density": density, "scale": self.scale, "shares": self.shares(parts)}
+
+
+WHOLE = Merge("linear")  # of one adapter: its change as it is
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def fold(
 
     Computed where each layer lies, or on `device`.
     """
-    _fold(model, _read(parts, merge, None, None), merge, device)
+    _fold(model, [(_read(parts, merge, None, None), merge)], device)
 
 
 def save_folded(
@@ -143,25 +148,29 @@ def save_folded(
     *,
     dtype: torch.dtype,
     device: torch.device | str | None = None,
+    worn: Path | None = None,
 ) -> Adapter:
     """The folded model whole, in `folder`: a model to load instead of the base, not onto it.
 
     `load` gives the base model in `dtype`, and what is to lie beside it (its processor); it is not called where this
-    merge is there already.
+    merge is there already. worn: an adapter that the base wore when its parts were trained; its change is folded in as
+    it is, in the same sum.
     """
     from tamis.durable import sync_tree
 
     read = _read(parts, merge, base, folder)
-    told = _told(read, merge) | {"dtype": str(dtype).removeprefix("torch.")}
+    beside = _read({worn.name: worn}, WHOLE, base, folder) if worn else []
+    told = _told(read, merge) | {"worn": [part.content for part in beside]}
+    told |= {"dtype": str(dtype).removeprefix("torch.")}
     key = _key(told, base)
     if found := finished(folder, key):
         return found
-    model, beside = load()
+    model, things = load()
     if model.dtype != dtype:
         raise ConfigError(f"dtype: the model was loaded as {model.dtype}; expected {dtype}")
-    layers = _fold(model, read, merge, device)
+    layers = _fold(model, [(read, merge), *([(beside, WHOLE)] if beside else [])], device)
     unfinish(folder)
-    for thing in (model, *beside):
+    for thing in (model, *things):
         thing.save_pretrained(folder)
     sync_tree(folder)
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -170,18 +179,22 @@ def save_folded(
     return adapter
 
 
-def _fold(model: torch.nn.Module, parts: list[Part], merge: Merge, device: torch.device | str | None) -> int:
+def _fold(model: torch.nn.Module, merges: list[tuple[list[Part], Merge]], device: torch.device | str | None) -> int:
+    """How many layers were changed; of several merges, each by the sum of their changes."""
     import torch
 
     from tamis.training import merge_layers
 
-    targets = {layer: _target(model, parts, layer) for layer in merge_layers.layers(parts)}
+    targets = {layer: _target(model, parts, layer) for parts, _ in merges for layer in merge_layers.layers(parts)}
     _refuse_tied(model, targets)
     where = {layer: torch.device(device) if device else target.weight.device for layer, target in targets.items()}
     with torch.no_grad():
-        for layer in merge_layers.merged(parts, merge, where.__getitem__):
-            weight = targets[layer.layer].weight
-            change = layer.change.to(weight.device)
+        # In the order of their names: a layer's changes come together, and one layer's are held at a time.
+        changes = [merge_layers.merged(parts, merge, where.__getitem__) for parts, merge in merges]
+        ordered = heapq.merge(*changes, key=lambda one: one.layer)
+        for layer, some in itertools.groupby(ordered, key=lambda one: one.layer):
+            weight = targets[layer].weight
+            change = sum(one.change for one in some).to(weight.device)
             weight.copy_(weight.to(torch.promote_types(weight.dtype, change.dtype)) + change)
     return len(targets)
 

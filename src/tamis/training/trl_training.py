@@ -18,7 +18,7 @@ from tamis import models
 from tamis.config import ConfigError
 from tamis.images import Unscorable
 from tamis.run import versions
-from tamis.training.adapter import Adapter, record, unfinish
+from tamis.training.adapter import Adapter, record, unfinish, weights_hash
 from tamis.training.diffusion_models import training_dtype
 from tamis.training.peft_files import save
 from tamis.training.vqa_model import forget_peak, peak_bytes
@@ -44,6 +44,7 @@ class Order:
     config: VlmLora | DpoLora
     run: Run
     seed: int  # decides every draw
+    worn: Path | None = None  # an adapter that the base wears, frozen
 
     @property
     def checkpoints(self) -> Path:
@@ -221,6 +222,7 @@ def written(order: Order, trainer: Any, left_out: Counter[str], rows: int, secon
     unfinish(adapter.path)
     files = save(worn, adapter.path, order.base)
     known = {"settings": config.in_key() | {"seed": order.seed}, "left_out": left_out}
+    known |= {"worn": weights_hash(order.worn)}
     known |= {"dtype": str(training_dtype()).removeprefix("torch."), "device": models.device().type}
     record(adapter, order.key, files, known | {"versions": versions()})
     return adapter

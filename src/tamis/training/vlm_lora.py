@@ -10,17 +10,19 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
 from tamis.journal import content_hash, source_code
-from tamis.training.adapter import Adapter, base_of, finished, refuse_names
+from tamis.training.adapter import Adapter, base_of, finished, refuse_names, weights_hash
 from tamis.training.bounds import refuse_outside
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.run import Run
+    from tamis.sources import Source
 
 NOT_IN_KEY = ("gradient_checkpointing", "checkpoint_seconds")  # these decide speed and memory, not the adapter
 COLUMNS = ("image", "prompt", "completion")
@@ -80,13 +82,19 @@ class VlmLora:
 
 
 def train_vlm_loras(
-    subsets: dict[str, Dataset], config: VlmLora, run: Run, *, seed: int | None = None
+    subsets: dict[str, Dataset],
+    config: VlmLora,
+    run: Run,
+    *,
+    seed: int | None = None,
+    worn: Path | None = None,
 ) -> dict[str, Adapter]:
     """Adapters by the names of the subsets, in run.output_dir/adapters/NAME as PEFT saves them; all on every rank.
 
     A row: `image`; `prompt` and `completion`, lists of messages {role, content}, content a text (conversations.py
     makes them); the completion is one message. The picture stands before the first message; the prompt is what a judge
-    would ask with. seed decides every draw; None: the run's.
+    would ask with. seed decides every draw; None: the run's. worn: the folder of an adapter of the base that it wears,
+    frozen; what is learnt goes beside it.
     """
     from tamis.training.trl_training import Order
     from tamis.training.vlm_training import train
@@ -99,7 +107,7 @@ def train_vlm_loras(
         _refuse_unfit(name, rows)
     base = base_of(config.base_model, config.base_revision, run)
     seed = run.seed if seed is None else seed
-    keys = run.from_main(_keys(subsets, config, seed, [base.repo_id, base.revision]) if run.is_main else None)
+    keys = run.from_main(_keys(subsets, config, seed, base, worn) if run.is_main else None)
     adapters: dict[str, Adapter] = {}
     with run.stage("train") as entry:
         entry |= {"adapters": 0, "adapters_reused": 0, "steps": 0, "ranks": run.ranks}
@@ -109,7 +117,8 @@ def train_vlm_loras(
             found = run.from_main(finished(folder, keys[name]) if run.is_main else None)
             entry["adapters_reused" if found else "adapters"] += 1
             if found is None:
-                made, steps = train(Order(name, as_stored(rows), keys[name], folder, base, config, run, seed))
+                order = Order(name, as_stored(rows), keys[name], folder, base, config, run, seed, worn)
+                made, steps = train(order)
                 found = run.from_main(made)
                 entry["steps"] += steps
             adapters[name] = found
@@ -133,7 +142,7 @@ def _refuse_unfit(name: str, rows: Dataset) -> None:
             )
 
 
-def _keys(subsets: dict[str, Dataset], config: VlmLora, seed: int, base: list[str]) -> dict[str, str]:
+def _keys(subsets: dict[str, Dataset], config: VlmLora, seed: int, base: Source, worn: Path | None) -> dict[str, str]:
     """Everything that decides an adapter. Whatever of it changes, what was trained before is not taken for it."""
     from tamis.training.diffusion_models import training_dtype
     from tamis.training.vlm_training import trainer
@@ -141,7 +150,8 @@ def _keys(subsets: dict[str, Dataset], config: VlmLora, seed: int, base: list[st
     shared = {
         "settings": config.in_key(),
         "seed": seed,
-        "base": base,
+        "base": [base.repo_id, base.revision],
+        "worn": weights_hash(worn),
         "dtype": str(training_dtype()),
         "code": source_code(trainer),
     }
