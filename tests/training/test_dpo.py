@@ -272,6 +272,15 @@ def test_cut_off_anywhere_it_goes_on_to_the_same_bytes(dpo: Train, monkeypatch: 
             dpo(asked, settings(beta=0.2), "cut")
 
 
+def test_where_the_base_lies_is_neither_in_key_nor_in_record(dpo: Train, tmp_path: Path) -> None:
+    moved = tmp_path / "secret-place" / TINY.name
+    shutil.copytree(TINY, moved)
+    made = dpo({"a": pairs(8)}, settings(moved, max_train_steps=1))["a"]
+    assert "secret-place" not in (made.path / "training.json").read_text()
+    assert dpo({"a": pairs(8)}, settings(TINY, max_train_steps=1))["a"] == made
+    assert dpo.stages["train"]["adapters_reused"] == 1
+
+
 def test_adapters_share_pictures_and_replies(dpo: Train, tmp_path: Path) -> None:
     """As a scoring and a consistency set do: the same chosen reply, another rejected one."""
     asked = {"scoring": pairs(10), "consistency": pairs(10, "an orange ring")}

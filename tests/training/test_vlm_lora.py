@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -151,6 +152,15 @@ def test_cut_off_it_goes_on_to_the_same_bytes_and_is_found_again(
         for other in ({"a": ten.select(range(9))}, {"a": ten}):
             with pytest.raises(TypeError):  # of other rows, by other settings: not found
                 vlm(other, config if len(other["a"]) == 9 else settings(lora_alpha=9.0), "cut")
+
+
+def test_where_the_base_lies_is_neither_in_key_nor_in_record(vlm: Train, ten: Dataset, tmp_path: Path) -> None:
+    moved = tmp_path / "secret-place" / Path(TINY).name
+    shutil.copytree(TINY, moved)
+    made = vlm({"a": ten}, settings(base_model=str(moved), max_train_steps=1))["a"]
+    assert "secret-place" not in (made.path / "training.json").read_text()
+    assert vlm({"a": ten}, settings(max_train_steps=1))["a"] == made
+    assert vlm.run.stages[-1]["adapters_reused"] == 1
 
 
 def test_two_ranks_train_what_one_trains(tmp_path: Path, ten: Dataset) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tamis.sources import Source
 
 NOT_IN_KEY = ("gradient_checkpointing", "checkpoint_seconds", "features_gb")  # speed, memory, disk: not the adapter
+BASE = ("base_model", "base_revision")  # beside the settings, by content: as given it may be a path of this machine
 
 
 @dataclass(kw_only=True)
@@ -84,8 +85,8 @@ class DpoLora:
         )
 
     def in_key(self) -> dict[str, Any]:
-        """What decides an adapter, of these settings; a recipe's own fields do not."""
-        names = [field.name for field in dataclasses.fields(DpoLora) if field.name not in NOT_IN_KEY]
+        """What decides an adapter of a base, of these settings; a recipe's own fields do not."""
+        names = [field.name for field in dataclasses.fields(DpoLora) if field.name not in (*NOT_IN_KEY, *BASE)]
         return {name: getattr(self, name) for name in names}
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tamis.sources import Source
 
 NOT_IN_KEY = ("gradient_checkpointing", "checkpoint_seconds")  # these decide speed and memory, not the adapter
+BASE = ("base_model", "base_revision")  # beside the settings, by content: as given it may be a path of this machine
 COLUMNS = ("image", "prompt", "completion")
 
 
@@ -76,8 +77,8 @@ class VlmLora:
         )
 
     def in_key(self) -> dict[str, Any]:
-        """What decides an adapter, of these settings; a recipe's own fields do not."""
-        names = [field.name for field in dataclasses.fields(VlmLora) if field.name not in NOT_IN_KEY]
+        """What decides an adapter of a base, of these settings; a recipe's own fields do not."""
+        names = [field.name for field in dataclasses.fields(VlmLora) if field.name not in (*NOT_IN_KEY, *BASE)]
         return {name: getattr(self, name) for name in names}
 
 
