@@ -144,3 +144,7 @@ def test_nulls_are_listed_by_reason() -> None:
 def test_licences_that_rows_state_count_too(rows: list, derived: str, said: str) -> None:
     found, why = cards.derived_licence([source("mit")], rows)
     assert found == derived and said in why
+
+
+def test_a_difference_of_two_rows_has_no_p() -> None:
+    assert cards.difference(Comparison(0.5, None, None, None, 2)) == "+0.500, no p, n = 2"

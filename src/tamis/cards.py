@@ -128,7 +128,7 @@ def interval(estimate: Estimate) -> Markdown:
 def difference(comparison: Comparison) -> Markdown:
     if comparison.difference is None:
         return Markdown("–")
-    p = "p < 0.001" if comparison.p < 0.001 else f"p = {comparison.p:.3f}"
+    p = "no p" if comparison.p is None else "p < 0.001" if comparison.p < 0.001 else f"p = {comparison.p:.3f}"
     reach = "" if comparison.low is None else f" [{comparison.low:+.3f}, {comparison.high:+.3f}]"
     text = f"{comparison.difference:+.3f}{reach}, {p}, n = {comparison.n:,}"
     return Markdown(re.sub(r"[-+]0\.000", "0.000", text))
