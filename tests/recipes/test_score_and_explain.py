@@ -20,7 +20,7 @@ from tamis.training.adapter import weights_hash
 pytestmark = pytest.mark.usefixtures("one_thread")
 # Every stage of the embedded world's settings, each as short as it can be: what is learnt is the study's to show.
 TINY = ["--config", str(ROOT / "recipes" / "score_and_explain.tiny.yaml")]
-ARMS = ["base", "scoring", "merged", "sft", "merged.exact", "merged.ties-factors-0.5"]
+ARMS = ["base", "scoring", "merged", "sft", "merged.exact"]
 SHORT = ["--limit", "24", "--max_train_steps", "2", "--pictures_per_iteration", "16", "--guessed_rows", "10"]
 SMALL = [*TINY, *SHORT, "--arms", *ARMS, "--other_seeds", "5", "--other_seeds_arms", "merged"]
 SMALL += ["--learning_rate", "5e-3"]  # two steps are to be seen in what it writes
@@ -102,7 +102,7 @@ def test_every_adapter_goes_onto_the_base_and_replies_as_it_did(small: tuple, re
     rows = load_dataset("tiny/aesthetics", split="test").select(range(6))
     base = {row["row_id"]: row["explained_score_reply"] for row in replies if row["arm"] == "base"}
     assert results["last"] == "merged.iteration-2" and '"merged.iteration-2"' in code
-    for arm in ("merged.iteration-2", "scoring.iteration-2", "merged.ties-factors-0.5.iteration-2"):
+    for arm in ("merged.iteration-2", "scoring.iteration-2", "sft.iteration-2"):
         said = {row["row_id"]: row["explained_score_reply"] for row in replies if (row["arm"], row["seed"]) == (arm, 0)}
         assert said != base
         for row in rows:
