@@ -416,6 +416,27 @@ def test_a_base_in_4_bits_learns(dpo: Train, tmp_path: Path) -> None:
         dpo({"a": pairs(8)}, settings(load_in_4bit=True))
 
 
+def test_in_4_bits_it_is_trained_on_what_judges_ask(tmp_path: Path) -> None:
+    """Eyes and projector are whole in both, and what both say is the same."""
+    from tamis.judge.building import build
+    from tamis.sources import pin
+    from tamis.training.dpo_base import load
+
+    save_llava(tmp_path / "llava")
+    config = settings(tmp_path / "llava", load_in_4bit=True)
+    trained = load(config, pin(config.base_model, "model"))
+    asked = build({"model": config.base_model, "quantization": "4bit"})._loaded().model
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        assert torch.equal(trained(input_ids=ids).logits, asked(input_ids=ids).logits)
+    held = [model.state_dict() for model in (trained, asked)]  # packed anew by a processor: no more forward passes
+    packed = [{name for name in one if ".quant_state." in name} for one in held]
+    assert packed[0] == packed[1] and all("language_model" in name for name in packed[0])
+    assert len(packed[0]) == 2 * 7
+    seeing = [name for name in held[0] if "vision" in name or "projector" in name]
+    assert seeing and all(torch.equal(held[0][name], held[1][name]) for name in seeing)
+
+
 @pytest.mark.parametrize(
     ("subsets", "changed", "message"),
     [

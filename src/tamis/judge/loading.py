@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tamis import models
 from tamis.judge.pictures import look_once
+from tamis.language_model import in_4bit
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ def load(
     options: dict[str, Any] = {"revision": revision, "use_safetensors": True, "dtype": models.dtype()}
     options |= {"attn_implementation": attn_implementation, "device_map": {"": models.device()}}
     if quantization is not None:
-        options["quantization_config"] = _quantized(quantization)
+        options["quantization_config"] = _quantized(quantization, config)
     model = _class_for(repo, revision, config).from_pretrained(repo, **options)
     decision = _decision_config(model, repo, revision)
     if decision.adapter:
@@ -132,17 +133,13 @@ def _decision_config(model: PreTrainedModel, repo: str, revision: str) -> Decisi
     return DecisionConfig.from_pretrained(repo, revision=revision)
 
 
-def _quantized(quantization: str) -> Any:
+def _quantized(quantization: str, config: PreTrainedConfig) -> Any:
+    """4 bits as LoRAs are trained on. 8 bits, which no chat model is trained in here, of the eyes too."""
     from transformers import BitsAndBytesConfig
 
     if quantization == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=models.dtype(),
-    )
+    return in_4bit(config, models.dtype())
 
 
 def _why_never(loaded: Loaded) -> str | None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from tamis import models
 from tamis.config import ConfigError
+from tamis.language_model import in_4bit, language_layers
 from tamis.training.diffusion_models import training_dtype
-from tamis.training.trl_training import language_layers
 from tamis.training.worn import wear
 
 if TYPE_CHECKING:
@@ -20,12 +18,13 @@ if TYPE_CHECKING:
 
 def load(config: DpoLora, base: Source, worn: Path | None = None) -> Any:
     """The base, frozen, with what it wears, and with TRL's fused head: log-probabilities without all the logits."""
-    from transformers import AutoModelForImageTextToText
+    from transformers import AutoConfig, AutoModelForImageTextToText
     from trl.trainer.utils import add_fused_lm_head
 
     options: dict[str, Any] = {"revision": base.revision, "use_safetensors": True, "dtype": training_dtype()}
     if config.load_in_4bit:
-        options |= {"quantization_config": _in_4bit(config, base.revision), "device_map": {"": models.device()}}
+        told = AutoConfig.from_pretrained(config.base_model, revision=base.revision)
+        options |= {"quantization_config": in_4bit(told, training_dtype()), "device_map": {"": models.device()}}
     model = AutoModelForImageTextToText.from_pretrained(config.base_model, **options)
     model.requires_grad_(False)
     if config.load_in_4bit:
@@ -51,21 +50,3 @@ def _refuse_unpackable(model: Any) -> None:
                 f"load_in_4bit: without a GPU bitsandbytes cannot pack a layer of {layer.in_features} inputs and "
                 f"{layer.out_features} outputs ({path}); expected multiples of 64 and of 32"
             )
-
-
-def _in_4bit(config: DpoLora, revision: str) -> Any:
-    """Of the language model alone: what the vision tower sees is the same with and without."""
-    from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
-
-    told = AutoConfig.from_pretrained(config.base_model, revision=revision)
-    with torch.device("meta"):
-        empty = AutoModelForImageTextToText.from_config(told)
-    adapted = set(language_layers(empty))
-    linear = [path for path, layer in empty.named_modules() if isinstance(layer, torch.nn.Linear)]
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=training_dtype(),
-        llm_int8_skip_modules=[path for path in linear if path not in adapted],
-    )

@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 from tamis import models
 from tamis.config import ConfigError
 from tamis.images import Unscorable
+from tamis.language_model import language_layers
 from tamis.run import versions
 from tamis.training.adapter import Adapter, record, unfinish, weights_hash
 from tamis.training.diffusion_models import training_dtype
@@ -158,15 +159,6 @@ def refuse(row: dict[str, Any], columns: tuple[str, ...], control: set[str]) -> 
             raise Unscorable(f"{column}: does not end with a user's message")
         if column != columns[0] and [one["role"] for one in said] != ["assistant"]:
             raise Unscorable(f"{column}: is not one message of an assistant")
-
-
-def language_layers(model: Any) -> list[str]:
-    """Paths of the linear layers of the language model, the output layer not among them."""
-    decoder = model.get_decoder()
-    path = next((path for path, module in model.named_modules() if module is decoder), "")
-    if not path:
-        raise ConfigError(f"base_model: a {type(model).__name__} has no language model that could be told apart")
-    return [f"{path}.{inner}" for inner, layer in decoder.named_modules() if isinstance(layer, torch.nn.Linear)]
 
 
 class Clock(TrainerCallback):

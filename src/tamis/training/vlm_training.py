@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from tamis import models
 from tamis.images import Unscorable, decode_image, fitted
+from tamis.language_model import language_layers
 from tamis.training import trl_training, turns
 from tamis.training.diffusion_models import training_dtype
-from tamis.training.trl_training import Clock, Order, arguments, control_tokens, language_layers, lora, refuse, tell
+from tamis.training.trl_training import Clock, Order, arguments, control_tokens, lora, refuse, tell
 from tamis.training.worn import wear
 
 if TYPE_CHECKING:
