@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis.config import ConfigError
+from tamis.score_and_explain.collapse import Limits
 from tamis.score_and_explain.wrong_scores import MOST
 
 if TYPE_CHECKING:
     from tamis.score_and_explain.arm_forms import ExplainArm
-    from tamis.score_and_explain.collapse import Limits
     from tamis.training.merge import Merge
     from tamis.training.vlm_lora import VlmLora
 
@@ -72,9 +72,13 @@ class ScoreAndExplainSettings:
         default_factory=list
     )
     decision: Annotated[bool, "publish the merged scorer as a decision model too"] = True
-    least_wellformed: Annotated[float, "share of well-formed replies; no iteration follows on fewer"] = 0.9
-    most_one_score: Annotated[float, "share of replies that have one score; none follows on more"] = 0.8
-    least_diversity: Annotated[float, "of the base's share of different explanations; none follows on less"] = 0.3
+    least_wellformed: Annotated[float, "share of well-formed replies; no iteration follows on fewer"] = (
+        Limits.wellformed
+    )
+    most_one_score: Annotated[float, "share of replies that have one score; none follows on more"] = Limits.one_score
+    least_diversity: Annotated[float, "of the base's share of different explanations; none follows on less"] = (
+        Limits.diversity
+    )
 
     def __post_init__(self) -> None:
         columns = {name: getattr(self, f"{name}_column") for name in ("score", "votes")}
@@ -114,8 +118,6 @@ class ScoreAndExplainSettings:
         return own | {seed: [parse(name) for name in self.other_seeds_arms] for seed in self.other_seeds}
 
     def limits(self) -> Limits:
-        from tamis.score_and_explain.collapse import Limits
-
         return Limits(wellformed=self.least_wellformed, one_score=self.most_one_score, diversity=self.least_diversity)
 
     def merging(self) -> Merge:
