@@ -114,21 +114,23 @@ def test_nothing_to_pair_and_reasons_of_other_rows_are_refused(jpeg) -> None:
 
 def test_what_is_trained_begins_with_the_very_tokens_that_were_asked(made: Pairs) -> None:
     """The model is asked with the score given: a pair in other tokens would teach another beginning."""
+    from PIL import Image
     from transformers import AutoProcessor
 
     from tamis import models
     from tamis.judge import Ask, LocalJudge
-    from tamis.judge.writing import _inputs
+    from tamis.judge.writing import inputs_of
     from tamis.score_and_explain.replies import begun
+    from tamis.training.dpo_rows import tokens
 
-    judge = LocalJudge("tiny/vlm")
+    judge, image = LocalJudge("tiny/vlm"), Image.new("RGB", (64, 64))
     processor = AutoProcessor.from_pretrained("tiny/vlm")
     for row in made.scoring:
         [asked] = row["prompt"]
-        ids = _inputs(judge._loaded(), Ask(asked["content"], begun=begun(row["score"])), 10**6)["input_ids"][0].tolist()
-        talk = [asked, {"role": "assistant", "content": _said(row, "chosen")}]
-        whole = processor.tokenizer.apply_chat_template(talk, return_dict=True)["input_ids"]
-        assert whole[: len(ids)] == ids
+        ask = Ask(asked["content"], (image,), begun=begun(row["score"]))
+        ids = inputs_of(judge._loaded(), ask, 10**6)["input_ids"][0].tolist()
+        trained = tokens(processor, row, image)
+        assert (trained["prompt_ids"] + trained["chosen_ids"])[: len(ids)] == ids
     models.release()
 
 
