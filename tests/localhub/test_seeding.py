@@ -93,3 +93,11 @@ def test_faults_happen_as_often_as_armed(own_hub: LiveHub, api: HfApi, repo: str
     own_hub.faults.fail("nothing", 500)
     own_hub.faults.clear()
     assert [one.status for one in own_hub.requests if one.path.endswith("/commit/main")].count(429) == 1
+
+
+def test_a_dropped_connection_ends_in_the_same_way_whatever_was_sent(own_hub: LiveHub):
+    # Cut before the body was read, the connection is reset instead of closed: another error at the client, now and then.
+    own_hub.faults.drop("POST /dropped", times=5)
+    for _ in range(5):
+        with pytest.raises(httpx2.RemoteProtocolError, match="without sending a response"):
+            httpx2.post(f"{own_hub.url}/dropped", content=bytes(8 * 2**20))

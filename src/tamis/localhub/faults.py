@@ -103,14 +103,21 @@ class FaultInjection:
             headers = {"X-Error-Message": "Injected fault"}
             if fault.retry_after is not None:
                 headers["Retry-After"] = str(fault.retry_after)
-            # The body is read to its end: a client that is still sending would see a broken connection instead.
-            while (await receive()).get("more_body"):
-                pass
+            await _read_to_its_end(receive)
             await JSONResponse({"error": "Injected fault"}, fault.status, headers)(scope, receive, send)
         else:
             if fault.after:
                 await self.app(scope, receive, _into_the_void)
+            else:
+                await _read_to_its_end(receive)
             _transports[tuple(scope["client"])].abort()
+
+
+async def _read_to_its_end(receive: Callable) -> None:
+    """Takes in a request's body: a client that is still sending would see its connection reset, now and then, instead
+    of the fault that was armed."""
+    while (await receive()).get("more_body"):
+        pass
 
 
 async def _into_the_void(message: dict) -> None:
