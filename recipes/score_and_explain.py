@@ -106,13 +106,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         run.close()
         return {"dry_run": dict(figures)}
 
+    # What the model as it is says of the test pictures: every arm is held against it.
     tested = attach_scores(parts["test"], replier, run=run, batch_size=config.batch_size)
     said = [replying.replies(tested, BASE, config.seed)]
-    explained, trained, worn, lines, ended = [], {}, [], [], {}
+    explained, trained, worn, lines = [], {}, [], []
     for seed, wanted in seeds.items():
         line = Line(root, (config.base_model, config.base_revision), seed, config.seed, run)
         lines.append(line)
-        while line.iteration < config.iterations and seed not in ended:
+        while line.iteration < config.iterations and not line.ended:
             number = line.iteration + 1
 
             # ---- 2. Score --------------------------------------------------------------------------------------------
@@ -128,8 +129,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             # ---- 3. Select -------------------------------------------------------------------------------------------
             made = explaining.paired(asked, number, seed, explainer.prompt, config)
             if isinstance(made, str):
-                ended[seed] = f"seed {seed}, iteration {number}: {made}"
-                run.say(f"no further iteration: {ended[seed]}")
+                line.end(made)
                 break
             # A judge reads some of the texts, without their scores: does the model argue for a score at all?
             read = replying.to_be_read(made.rows, config.guessed_rows, seed)
@@ -155,8 +155,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                 said.append(replying.replies(tested, one.arm.at(number), seed))
                 worn.append(one)
                 if one.leads and (why := measuring.collapse(said[0], said[-1], name=REPLY, limits=config.limits())):
-                    ended[seed], line.collapsed = f"seed {seed}, iteration {number}: {why}", True
-                    run.say(f"no further iteration: {ended[seed]}")
+                    line.end(why, collapsed=True)
             models.release()
 
     # Judges read the explanations, without their score lines.
@@ -175,7 +174,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     told |= {"best": last, "rivals": arm_forms.rivals(last, replies.unique("arm"))}
     measured = run.from_main(measuring.measure(replies, **told) if run.is_main else None)
     results = run.results(**measured) | {"last": last, "refused": ratings.refused}
-    results |= {"ended": {str(seed): why for seed, why in ended.items()}}
+    results |= {"ended": {str(line.seed): line.ended for line in lines if line.ended}}
     results |= {"iterations": [one.told() for one in explained]}
     results |= {"merging": {name: error for line in lines for name, error in line.errors.items()}}
     results |= {"training": {name: adapter.train_metrics for name, adapter in trained.items()}}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import re
 import signal
@@ -19,6 +22,24 @@ from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
+TEXTS = (".md", ".json", ".jinja", ".csv", ".html")
+
+
+def heard(main: Callable[[list[str]], Any], settings: list[str], folder: Path) -> tuple[Path, dict[str, Any], str]:
+    """A run in this process: where, its results, what it said."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        results = main([*settings, "--output_dir", str(folder)])
+    return folder, results, said.getvalue()
+
+
+def nothing_told_of_here(folder: Path, token: str, *, least: int) -> None:
+    """No text that a run published, and not its page, names a folder of this machine or the token."""
+    texts = [path for path in (folder / "hub").rglob("*") if path.suffix in TEXTS]
+    assert len(texts) > least
+    for path in [*texts, folder / "report.html"]:
+        text = path.read_text()
+        assert str(folder) not in text and str(ROOT) not in text and token not in text, path.name
 
 
 def code_of(text: str, language: str) -> str:
@@ -64,6 +85,14 @@ def other_files(one: Path, two: Path) -> list[str]:
     first, second = published_files(one), published_files(two)
     assert first
     return [name for name in first | second if first.get(name) != second.get(name)]
+
+
+def same_but_for_speed(one: Path, two: Path) -> bool:
+    """What two runs measured and published; how fast they were stands on the cards and is another each time."""
+    others = other_files(one, two)
+    timed = ("README.md", "report.html", "training.json")
+    arms = [json.loads((folder / "results.json").read_text())["arms"] for folder in (one, two)]
+    return arms[0] == arms[1] and all(name.endswith(timed) for name in others)
 
 
 def on_two_ranks(recipe: str, settings: list[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,15 @@ import pytest
 from datasets import load_dataset
 from huggingface_hub import HfApi, ModelCard
 from transformers import BitsAndBytesConfig
-from whole_runs import ROOT, code_of, killed_at_each, on_two_ranks, other_files
+from whole_runs import (
+    ROOT,
+    code_of,
+    heard,
+    killed_at_each,
+    nothing_told_of_here,
+    on_two_ranks,
+    same_but_for_speed,
+)
 
 from tamis.config import plain_errors
 
@@ -32,11 +38,7 @@ LEAN += ["--no_push_to_hub", "--no_csv", "--scorers", "{scorer: visual_gain, jud
 
 @pytest.fixture(scope="module")
 def small(main: Any, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
-    folder = tmp_path_factory.mktemp("small")
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        results = main([*SMALL, "--output_dir", str(folder)])
-    return folder, results, said.getvalue()
+    return heard(main, SMALL, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +180,7 @@ def test_the_questions_come_back_from_their_csv(small: tuple, questions: dict[st
 
 def test_no_path_in_anything_published(small: tuple, hub: Any) -> None:
     folder, _, _ = small
-    texts = [path for path in (folder / "hub").rglob("*") if path.suffix in (".md", ".json", ".csv", ".html")]
-    assert len(texts) > 8
-    for path in [*texts, folder / "report.html"]:
-        text = path.read_text()
-        assert str(folder) not in text and str(ROOT) not in text and hub.environment["HF_TOKEN"] not in text
+    nothing_told_of_here(folder, hub.environment["HF_TOKEN"], least=8)
     files = HfApi().list_repo_files("me/product-vqa-lora")
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
 
@@ -193,14 +191,6 @@ def test_two_ranks_publish_what_one_publishes(lean: Path, tmp_path: Path) -> Non
     results = json.loads((tmp_path / "two" / "results.json").read_text())
     assert all(stage["ranks"] == 2 for stage in results["stages"] if stage["name"].startswith("score "))
     assert same_but_for_speed(lean, tmp_path / "two")
-
-
-def same_but_for_speed(one: Path, two: Path) -> bool:
-    """How fast training and answering were stands on the cards and is another each time."""
-    others = other_files(one, two)
-    timed = ("README.md", "report.html", "training.json")
-    arms = [json.loads((folder / "results.json").read_text())["arms"] for folder in (one, two)]
-    return arms[0] == arms[1] and all(name.endswith(timed) for name in others)
 
 
 def test_killed_in_any_act_it_goes_on_to_the_same(lean: Path, main: Any, tmp_path: Path) -> None:

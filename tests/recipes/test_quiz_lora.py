@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
 import shutil
 import threading
@@ -18,7 +16,16 @@ import duckdb
 import pytest
 from datasets import Dataset, Image, load_dataset
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
-from whole_runs import ROOT, code_of, killed_at_each, loads_by_its_card, on_two_ranks, other_files
+from whole_runs import (
+    ROOT,
+    code_of,
+    heard,
+    killed_at_each,
+    loads_by_its_card,
+    nothing_told_of_here,
+    on_two_ranks,
+    other_files,
+)
 
 from tamis.config import ConfigError
 
@@ -46,11 +53,7 @@ LEAN = [*QUIET, "--arms", "none", "top-3", "--pairwise", "null", "--unrelated_pr
 
 @pytest.fixture(scope="module")
 def small(main: Any, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
-    folder = tmp_path_factory.mktemp("small")
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        results = main([*SMALL, "--output_dir", str(folder)])
-    return folder, results, said.getvalue()
+    return heard(main, SMALL, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -200,11 +203,7 @@ def test_credits_name_everybody_whose_picture_was_used(small: tuple, pool: Datas
 
 def test_no_path_in_anything_published(small: tuple, hub: Any) -> None:
     folder, _, _ = small
-    texts = [path for path in (folder / "hub").rglob("*") if path.suffix in (".md", ".json", ".csv", ".html")]
-    assert len(texts) > 4
-    for path in [*texts, folder / "report.html"]:
-        text = path.read_text()
-        assert str(folder) not in text and str(ROOT) not in text and hub.environment["HF_TOKEN"] not in text
+    nothing_told_of_here(folder, hub.environment["HF_TOKEN"], least=4)
     drawn = load_dataset("me/quiz-lora-data", "drawn", split="train").remove_columns("image")
     assert str(folder) not in json.dumps(drawn[:])
 

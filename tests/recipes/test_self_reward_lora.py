@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +12,16 @@ import pytest
 from datasets import Dataset, load_dataset
 from huggingface_hub import HfApi, ModelCard
 from safetensors.torch import load_file, save_file
-from whole_runs import ROOT, code_of, killed_at_each, loads_by_its_card, on_two_ranks, other_files
+from whole_runs import (
+    ROOT,
+    code_of,
+    heard,
+    killed_at_each,
+    loads_by_its_card,
+    nothing_told_of_here,
+    on_two_ranks,
+    other_files,
+)
 
 import tamis.tiny
 from tamis.config import ConfigError, plain_errors
@@ -48,11 +55,7 @@ LEAN += ["--images_per_prompt", "1"]
 
 @pytest.fixture(scope="module")
 def small(main: Any, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
-    folder = tmp_path_factory.mktemp("small")
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        results = main([*SMALL, "--output_dir", str(folder)])
-    return folder, results, said.getvalue()
+    return heard(main, SMALL, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -190,11 +193,7 @@ def test_all_arms_train_for_as_many_steps(small: tuple) -> None:
 
 def test_no_path_in_anything_published(small: tuple, hub: Any) -> None:
     folder, _, _ = small
-    texts = [path for path in (folder / "hub").rglob("*") if path.suffix in (".md", ".json", ".csv", ".html")]
-    assert len(texts) > 4
-    for path in [*texts, folder / "report.html"]:
-        text = path.read_text()
-        assert str(folder) not in text and str(ROOT) not in text and hub.environment["HF_TOKEN"] not in text
+    nothing_told_of_here(folder, hub.environment["HF_TOKEN"], least=4)
     for name in ("scores", "drawn", "top-1.round-2"):
         assert str(folder) not in json.dumps(config_of(name))
 

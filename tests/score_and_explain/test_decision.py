@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tamis.prompts import render
 from tamis.score_and_explain import decision
 from tamis.score_and_explain.calibrating import as_published
 from tamis.score_and_explain.score_lines import LINES, SCORES, expected
+from tamis.training.adapter import PEFT
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.usefixtures("no_model_held")]
 BASE = "tiny/vlm"
@@ -88,6 +90,16 @@ def by_hand(photos: list[Any], temperature: dict[str, float], **settings: Any) -
     return (first @ np.arange(1, 10) + 9 * first[:, 0] * ten[:, 0]).tolist()
 
 
+def write(folder: Path, files: dict[str, str], adapter: Path | None) -> None:
+    """The decision model in a folder, beside the model or with its LoRA."""
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    if adapter is not None:
+        (folder / "worn").mkdir()
+        for name in PEFT:
+            shutil.copyfile(adapter / name, folder / "worn" / name)
+
+
 def said(lines: str, photo: Any, folder: Path, monkeypatch: Any, capsys: Any) -> float:
     """What the lines print, run as they stand beside a photo.jpg."""
     folder.mkdir(exist_ok=True)
@@ -99,11 +111,11 @@ def said(lines: str, photo: Any, folder: Path, monkeypatch: Any, capsys: Any) ->
 
 
 def test_three_lines_from_the_hub_score_a_picture(run, photos, processor, lora, tmp_path, monkeypatch, capsys) -> None:
-    files = decision.decision_files(processor, PROMPT, WARM, adapter=decision.ADAPTER)
+    files = decision.decision_files(processor, PROMPT, WARM, adapter="worn")
     published = publishing.publish_folder(
-        run, "me/scorer", "model", lambda folder: decision.write(folder, files, lora), push=True, private=False
+        run, "me/scorer", "model", lambda folder: write(folder, files, lora), push=True, private=False
     )
-    assert {path.name for path in published.folder.iterdir()} == {"decision.json", "decision_template.jinja", "adapter"}
+    assert {path.name for path in published.folder.iterdir()} == {"decision.json", "decision_template.jinja", "worn"}
     read = decision.reading(processor.tokenizer)
     lines = decision.three_lines("me/scorer", read, base=BASE)
     assert len(lines.splitlines()) == 3 and lines.startswith("from transformers import pipeline\n")
@@ -123,7 +135,7 @@ def test_at_temperature_one_it_is_our_own_expected_score(photos, processor, lora
     folder = tmp_path / "whole"
     AutoModelForImageTextToText.from_pretrained(BASE).save_pretrained(folder)
     processor.save_pretrained(folder)
-    decision.write(folder, decision.decision_files(processor, PROMPT, PLAIN, adapter=None), None)
+    write(folder, decision.decision_files(processor, PROMPT, PLAIN, adapter=None), None)
     decide = pipeline("decision", model=str(folder))
     read = decision.reading(processor.tokenizer)
     questions = {"score": {"type": "score", "criteria": read.levels}, "ten": {"type": "noul"}}
@@ -151,7 +163,7 @@ def test_our_judge_reads_the_published_model_too(photos, processor, tmp_path) ->
     folder = tmp_path / "whole"
     AutoModelForImageTextToText.from_pretrained(BASE).save_pretrained(folder)
     processor.save_pretrained(folder)
-    decision.write(folder, decision.decision_files(processor, PROMPT, WARM, adapter=None), None)
+    write(folder, decision.decision_files(processor, PROMPT, WARM, adapter=None), None)
     levels = decision.reading(processor.tokenizer).levels
     questions = {"score": {"type": "score", "criteria": levels}, "ten": {"type": "noul"}}
     answers = LocalJudge(str(folder)).decide([Request(photo, questions) for photo in photos])
@@ -182,8 +194,7 @@ def test_ten_may_be_one_token_or_two_or_the_digit_with_its_space() -> None:
     lines = decision.three_lines("me/scorer", one)
     assert "noul" not in lines and lines.endswith('print(1 + said["score"]["score"])')
     assert 'model="me/scorer")(' in lines
-    pinned = decision.three_lines("me/scorer", one, base="a/b", revision="abc")
-    assert 'model="a/b", revision="abc", decision_config="me/scorer")' in pinned
+    assert 'model="a/b", decision_config="me/scorer")' in decision.three_lines("me/scorer", one, base="a/b")
 
 
 def test_ten_levels_in_one_question_where_the_tokenizer_allows(monkeypatch, tmp_path) -> None:

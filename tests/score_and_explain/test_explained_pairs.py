@@ -26,15 +26,13 @@ TOLD = [
 ]
 
 
-def explained(jpeg: Any, told: Any = TOLD, **named: str) -> Any:
+def explained(jpeg: Any, told: Any = TOLD) -> Any:
     from datasets import Dataset, Features, Image, Value
 
-    columns = {"row_id": "row_id", "image": "image", "score": "score", "wrong": "wrong_score", "said": "why"} | named
-    texts = (f"{columns['said']}_true", f"{columns['said']}_wrong")
     features = Features(
-        {columns["row_id"]: Value("string"), columns["image"]: Image(decode=False)}
-        | dict.fromkeys((columns["score"], columns["wrong"]), Value("int64"))
-        | dict.fromkeys((*texts, f"{columns['said']}_error"), Value("string"))
+        {"row_id": Value("string"), "image": Image(decode=False)}
+        | dict.fromkeys(("score", "wrong_score"), Value("int64"))
+        | dict.fromkeys((f"self_explanation_{what}" for what in ("true", "wrong", "error")), Value("string"))
     )
     rows = [(f"row-{at}", {"bytes": jpeg(at), "path": None}, *row, None) for at, row in enumerate(told)]
     return Dataset.from_dict(dict(zip(features, map(list, zip(*rows, strict=True)), strict=True)), features=features)
@@ -43,8 +41,8 @@ def explained(jpeg: Any, told: Any = TOLD, **named: str) -> Any:
 @pytest.fixture
 def made(jpeg) -> Pairs:
     rows = explained(jpeg)
-    reasons = left_out(rows["why_true"][:], rows["why_wrong"][:], generic_share=1.0)
-    return pairs(rows, reasons, prompt="explain 1 to 10", name="why", iteration=3)
+    reasons = left_out(rows["self_explanation_true"][:], rows["self_explanation_wrong"][:], generic_share=1.0)
+    return pairs(rows, reasons, prompt="explain 1 to 10", iteration=3)
 
 
 def _said(row: dict[str, Any], column: str) -> str:
@@ -80,18 +78,11 @@ def test_rows_in_are_rows_used_and_rows_left_out(made: Pairs) -> None:
     assert made.scoring["row_id"][:] == made.consistency["row_id"][:] == made.taught["row_id"][:]
 
 
-def test_columns_of_other_names_and_no_iteration(jpeg) -> None:
-    rows = explained(jpeg, image="photo", score="mark", wrong="other")
-    made = pairs(
-        rows,
-        [None, None, "x", "x", None],
-        prompt="p",
-        name="why",
-        image_column="photo",
-        score_column="mark",
-        wrong_column="other",
+def test_without_an_iteration_there_is_no_such_column(jpeg) -> None:
+    made = pairs(explained(jpeg), [None, None, "x", "x", None], prompt="p")
+    assert (
+        set(made.scoring.column_names) == {"image", *pair_features()} and "iteration" not in made.scoring.column_names
     )
-    assert set(made.scoring.column_names) == {"image", *pair_features()}
     assert made.scoring["score"][:] == [7, 3, 9] and made.left_out == {"x": 2}
 
 
@@ -104,12 +95,12 @@ def test_they_are_written_as_they_are_and_read_again(made: Pairs, tmp_path) -> N
 
 def test_nothing_to_pair_and_reasons_of_other_rows_are_refused(jpeg) -> None:
     rows = explained(jpeg)
-    with pytest.raises(ConfigError, match="why: no row has two explanations"):
-        pairs(rows, ["x"] * 5, prompt="p", name="why")
+    with pytest.raises(ConfigError, match="self_explanation: no row has two explanations"):
+        pairs(rows, ["x"] * 5, prompt="p")
     with pytest.raises(ValueError, match="4 reasons for 5 rows"):
-        pairs(rows, [None] * 4, prompt="p", name="why")
+        pairs(rows, [None] * 4, prompt="p")
     with pytest.raises(ValueError, match="4 reasons for 5 rows"):
-        examples(rows, [None] * 4, name="why")
+        examples(rows, [None] * 4)
 
 
 def test_what_is_trained_begins_with_the_very_tokens_that_were_asked(made: Pairs) -> None:
@@ -170,11 +161,11 @@ def test_a_sheet_shows_used_and_left_out(jpeg) -> None:
     told = [*TOLD, *((4, 9, text, text) for text in HOSTILE), (4, 9, "w" * 9000, "\x00" * 50)]
     rows = explained(jpeg, told)
     reasons = [None if at % 2 else "names a score" for at in range(len(told))]
-    png = examples(rows, reasons, name="why")
-    assert png.startswith(b"\x89PNG") and png == examples(rows, reasons, name="why")
+    png = examples(rows, reasons)
+    assert png.startswith(b"\x89PNG") and png == examples(rows, reasons)
     assert coloured(png, "#1b7f5c") > 100 and coloured(png, "#b4452f") > 100 and coloured(png, "#6b7280") > 30
-    used = examples(rows, [None] * len(told), name="why")
+    used = examples(rows, [None] * len(told))
     assert coloured(used, "#6b7280") < 5
-    few, more = (examples(rows, ["x"] * len(told), name="why", each=each) for each in (1, 9))
+    few, more = (examples(rows, ["x"] * len(told), each=each) for each in (1, 9))
     assert Image.open(io.BytesIO(few)).width < Image.open(io.BytesIO(more)).width
-    assert examples(rows.select([]), [], name="why").startswith(b"\x89PNG")
+    assert examples(rows.select([]), []).startswith(b"\x89PNG")

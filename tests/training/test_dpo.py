@@ -22,8 +22,9 @@ from small_pairs import TINY, of_cells, pair, pairs, said, save_idefics3, save_l
 from tamis.config import ConfigError
 from tamis.images import decode_image, fitted
 from tamis.run import Run
-from tamis.training import dpo_training, trl_training, vision_cache
-from tamis.training.dpo import DpoLora, _as_stored, train_dpo_loras
+from tamis.training import chat_base, dpo_training, trl_training, vision_cache
+from tamis.training.chat_lora import as_stored
+from tamis.training.dpo import COLUMNS, DpoLora, train_dpo_loras
 from tamis.training.dpo_probe import Way
 
 Train = Callable[..., dict[str, Any]]
@@ -107,7 +108,7 @@ def stock(idefics3: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         config = settings(base, max_grad_norm=0.0, beta=0.3)
         with pytest.MonkeyPatch.context() as patched:
             made[kind] = config, Steps(patched)
-            by_trl(_as_stored(pairs(10)), config, tmp_path_factory.mktemp(kind))
+            by_trl(as_stored("a", pairs(10), COLUMNS), config, tmp_path_factory.mktemp(kind))
     return made
 
 
@@ -266,7 +267,7 @@ def test_cut_off_anywhere_it_goes_on_to_the_same_bytes(dpo: Train, monkeypatch: 
         assert files(whole[name].path) == files(resumed[name].path)
     assert list((dpo.run.output_dir / "training").iterdir()) == []
     with monkeypatch.context() as patched:
-        patched.setattr(dpo_training, "load", None)  # no model is loaded for what is there
+        patched.setattr(chat_base, "load", None)  # no model is loaded for what is there
         assert dpo(asked, config, "cut") == resumed
         with pytest.raises(TypeError):
             dpo(asked, settings(beta=0.2), "cut")
@@ -420,11 +421,11 @@ def test_in_4_bits_it_is_trained_on_what_judges_ask(tmp_path: Path) -> None:
     """Eyes and projector are whole in both, and what both say is the same."""
     from tamis.judge.building import build
     from tamis.sources import pin
-    from tamis.training.dpo_base import load
+    from tamis.training.chat_base import load
 
     save_llava(tmp_path / "llava")
     config = settings(tmp_path / "llava", load_in_4bit=True)
-    trained = load(config, pin(config.base_model, "model"))
+    trained = load(config, pin(config.base_model, "model"), None, in_4bit=True)
     asked = build({"model": config.base_model, "quantization": "4bit"})._loaded().model
     ids = torch.arange(5, 25)[None]
     with torch.no_grad():

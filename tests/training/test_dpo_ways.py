@@ -8,7 +8,8 @@ import pytest
 import torch
 from small_pairs import TEMPLATE, TINY, pairs
 
-from tamis.training.dpo import _as_stored
+from tamis.training.chat_lora import as_stored
+from tamis.training.dpo import COLUMNS
 from tamis.training.dpo_probe import Way, way_of
 from tamis.training.dpo_rows import Batches, Pairs, read
 from tamis.training.eyes import Eyes
@@ -117,7 +118,7 @@ def found(model: Any, processor: Any) -> tuple[Way, Pictures, Pairs]:
 
     add_fused_lm_head(model.eval())
     pictures = Pictures("image")
-    some = read(_as_stored(pairs(6)), pictures, set())
+    some = read(as_stored("a", pairs(6), COLUMNS), pictures, set())
     return way_of(model, processor, pictures, some, 2, MOST), pictures, some
 
 

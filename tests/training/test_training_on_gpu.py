@@ -45,9 +45,10 @@ def test_pairs_about_pictures_are_learnt_in_bfloat16_as_trl_learns_them(tmp_path
     from small_pairs import pairs, settings
     from test_dpo import by_trl
 
-    from tamis.training.dpo import _as_stored, train_dpo_loras
+    from tamis.training.chat_lora import as_stored
+    from tamis.training.dpo import COLUMNS, train_dpo_loras
 
-    rows, config = _as_stored(pairs(8)), settings(max_train_steps=4)
+    rows, config = as_stored("a", pairs(8), COLUMNS), settings(max_train_steps=4)
     trainer = by_trl(rows, config, tmp_path / "trl")
     theirs = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     run = Run(tmp_path / "run")

@@ -11,13 +11,14 @@ from small_pairs import TINY, pairs, said, save_with_template, settings
 from tamis.config import ConfigError
 from tamis.images import decode_image
 from tamis.run import Run
-from tamis.training import dpo_training, turns, vlm_training
-from tamis.training.dpo import _as_stored, train_dpo_loras
+from tamis.training import chat_base, dpo, turns, vlm_lora, vlm_training
+from tamis.training.chat_lora import as_stored
+from tamis.training.dpo import train_dpo_loras
 from tamis.training.dpo_rows import Batches, read, stock
 from tamis.training.eyes import Eyes
 from tamis.training.pictures import Pictures
 from tamis.training.trl_training import Order, control_tokens
-from tamis.training.vlm_lora import VlmLora, as_stored
+from tamis.training.vlm_lora import VlmLora
 
 MOST = 1_000_000
 ASKED = '{{- "<|assistant|>" -}}'  # where a reply is asked for
@@ -63,7 +64,7 @@ def test_pairs_are_asked_as_the_judge_asks(base: str) -> None:
 
     processor = AutoProcessor.from_pretrained(base)
     pictures = Pictures("image")
-    some = read(_as_stored(pairs(3)), pictures, control_tokens(processor.tokenizer))
+    some = read(as_stored("a", pairs(3), dpo.COLUMNS), pictures, control_tokens(processor.tokenizer))
     eyes = Eyes(AutoModelForImageTextToText.from_pretrained(base), processor, pictures, MOST)
     batches = Batches(some, processor, eyes.written, True, MOST)
     for number in range(3):
@@ -88,7 +89,8 @@ def test_conversations_are_asked_as_the_judge_asks(base: str, run: Run) -> None:
     processor = AutoProcessor.from_pretrained(base)
     rows = pairs(3).rename_column("chosen", "completion")
     config = VlmLora(base_model=base, lora_r=2, train_batch_size=1, max_train_steps=1)
-    order = Order("a", as_stored(rows), "k" * 64, run.output_dir / "a", pin(base, "model"), config, run, 0)
+    rows = as_stored("a", rows, vlm_lora.COLUMNS)
+    order = Order("a", rows, "k" * 64, run.output_dir / "a", pin(base, "model"), config, run, 0)
     kept, _ = vlm_training._learnable(order, processor)
     trainer = vlm_training.trainer(order, kept, processor, 1)
     for number in range(3):
@@ -116,7 +118,7 @@ def test_a_template_that_says_something_else_is_refused_before_any_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     save_with_template(tmp_path / "other", ("said.text ~", f"({change}) ~"))
-    monkeypatch.setattr(dpo_training, "load", None)
+    monkeypatch.setattr(chat_base, "load", None)
     run = Run(tmp_path / "run")
     with pytest.raises(ConfigError, match=r"base_model: the chat template of 'other'"):
         train_dpo_loras({"a": pairs(3)}, settings(tmp_path / "other"), run)

@@ -20,7 +20,8 @@ import tamis.tiny
 from tamis.config import ConfigError
 from tamis.run import Run
 from tamis.training import conversations, trl_training, vlm_training
-from tamis.training.vlm_lora import VlmLora, as_stored, train_vlm_loras
+from tamis.training.chat_lora import as_stored
+from tamis.training.vlm_lora import COLUMNS, VlmLora, train_vlm_loras
 
 TINY = str(Path(tamis.tiny.__file__).parent / "weights" / "vlm")
 Train = Callable[..., dict[str, Any]]
@@ -57,7 +58,7 @@ def order(rows: Dataset, config: VlmLora, run: Run) -> trl_training.Order:
     from tamis.sources import pin
 
     folder = run.output_dir / "adapters" / "a"
-    return trl_training.Order("a", as_stored(rows), "k" * 64, folder, pin(TINY, "model"), config, run, 0)
+    return trl_training.Order("a", as_stored("a", rows, COLUMNS), "k" * 64, folder, pin(TINY, "model"), config, run, 0)
 
 
 def test_it_is_asked_as_in_evaluation_and_learns_the_answer_alone(ten: Dataset, run: Run) -> None:

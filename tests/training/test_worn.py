@@ -103,7 +103,7 @@ class Killed(BaseException):
 def test_cut_off_it_goes_on_and_another_one_worn_is_another_training(
     chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tamis.training import dpo_training
+    from tamis.training import chat_base
 
     steps = {"max_train_steps": 4, "checkpoint_seconds": 0.0}
     uncut = dpo(tmp_path / "uncut", worn=chain, **steps)
@@ -120,7 +120,7 @@ def test_cut_off_it_goes_on_and_another_one_worn_is_another_training(
             dpo(tmp_path / "cut", worn=chain, **steps)
     resumed = dpo(tmp_path / "cut", worn=chain, **steps)
     assert files(uncut.path) == files(resumed.path)
-    monkeypatch.setattr(dpo_training, "load", None)
+    monkeypatch.setattr(chat_base, "load", None)
     assert dpo(tmp_path / "cut", worn=chain, **steps) == resumed
     other = small_adapters.write(whole(TINY), pin(str(TINY), "model"), tmp_path / "other", 2, ["q_proj"])
     for worn in (None, other):

@@ -15,14 +15,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from tamis.config import ConfigError
+from tamis.judge.asking import asked_plainly
 from tamis.score_and_explain.scales import HIGH, LOW
 from tamis.score_and_explain.score_lines import LINES, SCORES
 
-ADAPTER = "adapter"  # subfolder of the repo
 CONFIG, TEMPLATE = "decision.json", "decision_template.jinja"
 FIRST = "1 or 10"  # what the first of nine levels is called
 
@@ -119,12 +118,11 @@ def template(processor: Any, prompt: str, read: Reading) -> str:
     return f"{checks}{{% set messages = {messages} %}}{shown}{{{{ {read.begun!r} }}}}{ten}"
 
 
-def three_lines(repo_id: str, read: Reading, *, base: str | None = None, revision: str | None = None) -> str:
+def three_lines(repo_id: str, read: Reading, *, base: str | None = None) -> str:
     """How stock transformers scores a picture with it. base: the model that the repo's LoRA is for."""
     named = f'"{repo_id}"'
     if base is not None:
-        at = f', revision="{revision}"' if revision else ""
-        named = f'"{base}"{at}, decision_config="{repo_id}"'
+        named = f'"{base}", decision_config="{repo_id}"'
     questions: dict[str, Any] = {"score": {"type": "score", "criteria": read.levels}}
     score = '1 + said["score"]["score"]'
     if read.ten:
@@ -137,7 +135,7 @@ def three_lines(repo_id: str, read: Reading, *, base: str | None = None, revisio
 def _refuse_other_prompt(processor: Any, prompt: str, asked: str, read: Reading) -> None:
     """The library must come to the very text that the model was trained to go on from, cut in the same way."""
     tokenizer = getattr(processor, "tokenizer", processor)
-    thinking = {"enable_thinking": False} if "enable_thinking" in processor.chat_template else {}
+    thinking = asked_plainly(processor.chat_template)
     content = [{"type": "image"}, {"type": "text", "text": prompt}]
     usual = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False, **thinking
@@ -158,17 +156,3 @@ def _refuse_other_prompt(processor: Any, prompt: str, asked: str, read: Reading)
             raise ConfigError(
                 "decision: the model's chat template cannot be asked as it was trained; none is published"
             )
-
-
-def write(folder: Path, files: dict[str, str], adapter: Path | None) -> None:
-    """The decision model in a folder, beside the model or with its LoRA. What publishes to a Hub takes `files`."""
-    import shutil
-
-    from tamis.training.adapter import PEFT
-
-    for name, content in files.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    if adapter is not None:
-        (folder / ADAPTER).mkdir()
-        for name in PEFT:
-            shutil.copyfile(adapter / name, folder / ADAPTER / name)

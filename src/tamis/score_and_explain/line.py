@@ -50,7 +50,8 @@ class Line:
     iteration: int = 0  # how many are finished
     merged: list[Path] = field(default_factory=list)  # each trained beside those before it
     worn: Path | None = None  # all of them as one adapter of the root: what the next are trained beside
-    collapsed: bool = False  # in its last iteration
+    ended: str | None = None  # why there is no further iteration
+    collapsed: bool = False  # in its last iteration, which is measured all the same
     errors: dict[str, float] = field(default_factory=dict)  # what the rank of a merged adapter lost, by its name
 
     def name(self, arm: str) -> str:
@@ -61,6 +62,11 @@ class Line:
     def last(self) -> str:
         """The last merged model that did not collapse; the first, where that one did already."""
         return f"{MERGED}.iteration-{max(1, self.iteration - self.collapsed)}"
+
+    def end(self, why: str, *, collapsed: bool = False) -> None:
+        number = self.iteration + (not collapsed)  # a collapse is seen once the iteration is over
+        self.ended, self.collapsed = f"seed {self.seed}, iteration {number}: {why}", collapsed
+        self.run.say(f"no further iteration: {self.ended}")
 
     def wearing(self) -> dict[str, Any]:
         return {"adapter": str(self.worn)} if self.worn else {}

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from tamis.config import ConfigError
 from tamis.score_and_explain.fitness import counted
 from tamis.score_and_explain.replies import reply
+from tamis.score_and_explain.settings import EXPLAINED
 from tamis.training.conversations import messages
 
 if TYPE_CHECKING:
-    from datasets import Dataset, Features
+    from datasets import Dataset
+
+READ = ("row_id", "score", "wrong_score", f"{EXPLAINED}_true", f"{EXPLAINED}_wrong")
 
 
 @dataclass(frozen=True)
@@ -39,55 +42,49 @@ def pair_features(iteration: int | None = None) -> dict[str, Any]:
     return told | dict.fromkeys(("explanation_true", "explanation_wrong"), Value("string"))
 
 
-def pairs(
-    rows: Dataset,
-    reasons: Sequence[str | None],
-    *,
-    prompt: str,
-    name: str = "self_explanation",
-    image_column: str = "image",
-    score_column: str = "score",
-    wrong_column: str = "wrong_score",
-    iteration: int | None = None,
-) -> Pairs:
+def pairs(rows: Dataset, reasons: Sequence[str | None], *, prompt: str, iteration: int | None = None) -> Pairs:
     """A pair of each set for every row without a reason (`fitness.left_out`).
 
-    rows: with the columns of a `self_explanation` scorer called `name`. prompt: what it asked, to be learnt to answer.
-    Pictures are taken as they are stored, not written anew.
+    rows: as the scorer self_explanation leaves them. prompt: what it asked, to be learnt to answer. Pictures are taken
+    as they are stored, not written anew.
     """
-    from datasets import Features
-
     if len(reasons) != len(rows):
         raise ValueError(f"{len(reasons)} reasons for {len(rows)} rows")
     kept = [at for at, reason in enumerate(reasons) if reason is None]
     if not kept:
-        raise ConfigError(f"{name}: no row has two explanations that can be used")
-    read = {"row_id": "row_id", "score": score_column, "wrong_score": wrong_column}
-    read |= {"true": f"{name}_true", "wrong": f"{name}_wrong"}
-    unused = set(range(len(rows))) - set(kept)
-
-    def made(some: dict[str, list[Any]], numbers: list[int], contrast: bool) -> dict[str, list[Any]]:
-        told: dict[str, list[Any]] = {column: [] for column in pair_features(iteration)}
-        for place, number in enumerate(numbers):
-            row = (
-                {} if number in unused else _pair({key: some[of][place] for key, of in read.items()}, prompt, contrast)
-            )
-            for column, values in told.items():
-                values.append(iteration if column == "iteration" else row.get(column))
-        return told
-
-    def paired(contrast: bool) -> Dataset:
-        return _beside(
-            rows, image_column, list(read.values()), made, Features(pair_features(iteration)), contrast, kept
-        )
-
-    scoring = paired(False)
+        raise ConfigError(f"{EXPLAINED}: no row has two explanations that can be used")
+    scoring, consistency = (_paired(rows, kept, prompt, iteration, contrast=contrast) for contrast in (False, True))
     taught = scoring.select_columns(["row_id", "image", "prompt", "chosen"]).rename_column("chosen", "completion")
-    return Pairs(scoring, paired(True), taught, counted(reasons))
+    return Pairs(scoring, consistency, taught, counted(reasons))
+
+
+def _paired(rows: Dataset, kept: list[int], prompt: str, iteration: int | None, *, contrast: bool) -> Dataset:
+    """What is made of the rows' texts, beside their pictures; selected last, or else the pictures would be copied."""
+    from datasets import Features, concatenate_datasets
+
+    features, used = Features(pair_features(iteration)), set(kept)
+    nothing = dict.fromkeys(features)
+    beside = {} if iteration is None else {"iteration": iteration}
+
+    def made(row: dict[str, Any], number: int) -> dict[str, Any]:
+        return _pair(row, prompt, contrast) | beside if number in used else nothing
+
+    texts = rows.select_columns(list(READ))
+    told = texts.map(
+        made,
+        with_indices=True,
+        remove_columns=texts.column_names,
+        features=features,
+        load_from_cache_file=False,
+        desc="pairs",
+    )
+    found = concatenate_datasets([told, rows.select_columns(["image"])], axis=1)
+    return found if len(kept) == len(rows) else found.select(kept)
 
 
 def _pair(row: dict[str, Any], prompt: str, contrast: bool) -> dict[str, Any]:
-    said = messages(prompt, reply(row["score"], row["true"]))
+    true, wrong = row[f"{EXPLAINED}_true"], row[f"{EXPLAINED}_wrong"]
+    said = messages(prompt, reply(row["score"], true))
     held_to = row["score"] if contrast else row["wrong_score"]
     return {
         "row_id": str(row["row_id"]),
@@ -95,36 +92,7 @@ def _pair(row: dict[str, Any], prompt: str, contrast: bool) -> dict[str, Any]:
         "wrong_score": row["wrong_score"],
         "prompt": said["prompt"],
         "chosen": said["completion"],
-        "rejected": messages(prompt, reply(held_to, row["wrong"]))["completion"],
-        "explanation_true": row["true"],
-        "explanation_wrong": row["wrong"],
+        "rejected": messages(prompt, reply(held_to, wrong))["completion"],
+        "explanation_true": true,
+        "explanation_wrong": wrong,
     }
-
-
-def _beside(
-    rows: Dataset,
-    image_column: str,
-    read: list[str],
-    made: Any,
-    features: Features,
-    contrast: bool,
-    kept: list[int],
-) -> Dataset:
-    """What is made of the rows' texts, beside their pictures; selected last, or else the pictures would be copied."""
-    from datasets import concatenate_datasets
-
-    texts = rows.select_columns(list(dict.fromkeys(read)))
-    told = texts.map(
-        made,
-        batched=True,
-        with_indices=True,
-        remove_columns=texts.column_names,
-        features=features,
-        fn_kwargs={"contrast": contrast},
-        load_from_cache_file=False,
-        desc="pairs",
-    )
-    shown = rows.select_columns([image_column])
-    shown = shown if image_column == "image" else shown.rename_column(image_column, "image")
-    beside = concatenate_datasets([told, shown], axis=1)
-    return beside if len(kept) == len(rows) else beside.select(kept)

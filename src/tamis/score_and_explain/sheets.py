@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tamis.score_and_explain.settings import EXPLAINED
 from tamis.tile_sheets import GREEN, GREY, INK, RED, Tile, sheet
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ def examples(
     each: int = 2,
     most: int = 8,
     seed: int = 0,
-    name: str = "self_explanation",
-    image_column: str = "image",
-    score_column: str = "score",
-    wrong_column: str = "wrong_score",
 ) -> bytes:
     """Pairs drawn by chance, the chosen reply in green and the rejected in red; behind them some that were left out,
     at most `each` a reason, the most frequent reasons first, and `most` in all, with the reason in grey. PNG.
@@ -44,7 +41,7 @@ def examples(
     drawn, left = _drawn(by_reason.pop(None, []), used, seed), []
     for reason, among in sorted(by_reason.items(), key=lambda one: (-len(one[1]), one[0])):
         left += _drawn(among, min(each, most - len(left)), f"{seed} {reason}")
-    columns = [image_column, score_column, wrong_column, f"{name}_true", f"{name}_wrong"]
+    columns = ["image", "score", "wrong_score", f"{EXPLAINED}_true", f"{EXPLAINED}_wrong"]
     shown = rows.select_columns(columns)
     tiles = [_tile(*(shown[at][column] for column in columns), reasons[at]) for at in drawn + left]
     return sheet(tiles, across=ACROSS, width=WIDTH, lines=LINES)

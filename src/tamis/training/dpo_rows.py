@@ -12,6 +12,7 @@ import torch
 
 from tamis.images import Unscorable, decode_image, fitted
 from tamis.training import turns
+from tamis.training.dpo import TEXTS
 from tamis.training.eyes import StandIn
 from tamis.training.pictures import digest_of
 from tamis.training.shared_prefix import Asked, Folded
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.training.pictures import Pictures
-
-TEXTS = ("prompt", "chosen", "rejected")
-COLUMNS = ("image", *TEXTS)
 
 
 @dataclass

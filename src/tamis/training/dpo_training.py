@@ -12,10 +12,9 @@ import torch
 
 from tamis import models
 from tamis.journal import source_code
-from tamis.training import trl_training, turns
+from tamis.training import chat_base, trl_training, turns
 from tamis.training.adapter import weights_hash
 from tamis.training.diffusion_models import training_dtype
-from tamis.training.dpo_base import load
 from tamis.training.dpo_probe import Way, way_of
 from tamis.training.dpo_rows import Batches, Pairs, read
 from tamis.training.dpo_trainer import PairTrainer, Sight
@@ -70,7 +69,7 @@ def train_all(asked: Asked) -> tuple[dict[str, Adapter], dict[str, Any]]:
     """The adapters, on every rank, and figures for the ledger."""
     models.release()
     processor = _processor(asked)
-    model = load(asked.config, asked.base, asked.worn)
+    model = _base(asked)
     ready = _looked_at(asked, model, processor)
     reference = _refer(asked, model, ready)
     del model
@@ -102,6 +101,16 @@ def _processor(asked: Asked) -> Any:
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token  # as TRL does
     return processor
+
+
+def _base(asked: Asked) -> Any:
+    """With TRL's fused head: log-probabilities without all the logits."""
+    from trl.trainer.utils import add_fused_lm_head
+
+    model = chat_base.load(asked.config, asked.base, asked.worn, in_4bit=asked.config.load_in_4bit)
+    model.eval()
+    add_fused_lm_head(model)
+    return model
 
 
 def _looked_at(asked: Asked, model: Any, processor: Any) -> Ready:
@@ -209,7 +218,7 @@ def _trainer(asked: Asked, order: Order, ready: Ready, parts: int) -> Any:
     from trl import DPOConfig
 
     config, pairs = order.config, ready.pairs[order.name]
-    model = load(config, order.base, order.worn)
+    model = _base(asked)
     sight = eyes = cache = None
     if ready.way.seen_once:
         eyes = Eyes(model, ready.processor, ready.pictures, config.max_pixels)

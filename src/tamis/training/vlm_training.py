@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tamis import models
 from tamis.images import Unscorable, decode_image, fitted
-from tamis.language_model import language_layers
-from tamis.training import trl_training, turns
-from tamis.training.diffusion_models import training_dtype
+from tamis.training import chat_base, trl_training, turns
 from tamis.training.trl_training import Clock, Order, arguments, control_tokens, lora, refuse, tell
-from tamis.training.worn import wear
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -58,15 +54,9 @@ def _learnable(order: Order, processor: Any) -> tuple[Dataset, Counter[str]]:
 
 
 def trainer(order: Order, rows: Dataset, processor: Any, parts: int) -> Any:
-    from transformers import AutoModelForImageTextToText
     from trl import SFTConfig, SFTTrainer
 
-    model = AutoModelForImageTextToText.from_pretrained(
-        order.config.base_model, revision=order.base.revision, dtype=training_dtype(), use_safetensors=True
-    )
-    model.requires_grad_(False)
-    if order.worn is not None:
-        wear(model.to(models.device()), order.worn, order.base, language_layers(model))
+    model = chat_base.load(order.config, order.base, order.worn)
     return SFTTrainer(
         model,
         args=SFTConfig(**arguments(order, parts), completion_only_loss=True),

@@ -1,40 +1,38 @@
-"""The base of a DPO training: as it is, or its language model in 4 bits."""
+"""The chat model that a LoRA is trained on: as it is, or its language model in 4 bits, with what it wears."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tamis import models
+from tamis import language_model, models
 from tamis.config import ConfigError
-from tamis.language_model import in_4bit, language_layers
+from tamis.language_model import language_layers
 from tamis.training.diffusion_models import training_dtype
 from tamis.training.worn import wear
 
 if TYPE_CHECKING:
     from tamis.sources import Source
-    from tamis.training.dpo import DpoLora
+    from tamis.training.chat_lora import ChatLora
 
 
-def load(config: DpoLora, base: Source, worn: Path | None = None) -> Any:
-    """The base, frozen, with what it wears, and with TRL's fused head: log-probabilities without all the logits."""
+def load(config: ChatLora, base: Source, worn: Path | None, *, in_4bit: bool = False) -> Any:
+    """The base, frozen, on the device, and an adapter that it wears for good."""
     from transformers import AutoConfig, AutoModelForImageTextToText
-    from trl.trainer.utils import add_fused_lm_head
 
     options: dict[str, Any] = {"revision": base.revision, "use_safetensors": True, "dtype": training_dtype()}
-    if config.load_in_4bit:
+    if in_4bit:
         told = AutoConfig.from_pretrained(config.base_model, revision=base.revision)
-        options |= {"quantization_config": in_4bit(told, training_dtype()), "device_map": {"": models.device()}}
+        quantised = language_model.in_4bit(told, training_dtype())
+        options |= {"quantization_config": quantised, "device_map": {"": models.device()}}
     model = AutoModelForImageTextToText.from_pretrained(config.base_model, **options)
     model.requires_grad_(False)
-    if config.load_in_4bit:
+    if in_4bit:
         _refuse_unpackable(model)
     else:
         model.to(models.device())
     if worn is not None:
         wear(model, worn, base, language_layers(model))
-    model.eval()
-    add_fused_lm_head(model)
     return model
 
 
