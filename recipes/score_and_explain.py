@@ -106,9 +106,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         run.close()
         return {"dry_run": dict(figures)}
 
-    # What the model as it is says of the test pictures: every arm is held against it.
-    tested = attach_scores(parts["test"], replier, run=run, batch_size=config.batch_size)
-    said = [replying.replies(tested, BASE, config.seed)]
+    def replies_to(pictures: Any, replier: Any, arm: str, seed: int) -> Any:
+        return replying.replies(attach_scores(pictures, replier, run=run, batch_size=config.batch_size), arm, seed)
+
+    # What the model as it is says of the test pictures: every arm is held against it. Of pictures that are neither
+    # trained on nor tested: whether a later one has collapsed.
+    said = [replies_to(parts["test"], replier, BASE, config.seed)]
+    held = replying.to_be_read(parts["validation"], config.guessed_rows, config.seed)
+    sound = replies_to(held, replier, BASE, config.seed)
     explained, trained, worn, lines = [], {}, [], []
     for seed, wanted in seeds.items():
         line = Line(root, (config.base_model, config.base_revision), seed, config.seed, run)
@@ -151,11 +156,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             # Every arm of this iteration scores the test pictures and says why.
             for one in line.merge(wanted, config.merging(), config.merge_r):
                 [replier] = scorers.build(config.replying(config.model(**one.model)))
-                tested = attach_scores(parts["test"], replier, run=run, batch_size=config.batch_size)
-                said.append(replying.replies(tested, one.arm.at(number), seed))
+                said.append(replies_to(parts["test"], replier, one.arm.at(number), seed))
                 worn.append(one)
-                if one.leads and (why := measuring.collapse(said[0], said[-1], name=REPLY, limits=config.limits())):
-                    line.end(why, collapsed=True)
+                if one.leads:
+                    shown = replies_to(held, replier, one.arm.at(number), seed)
+                    if why := measuring.collapse(sound, shown, name=REPLY, limits=config.limits()):
+                        line.end(why, collapsed=True)
             models.release()
 
     # Judges read the explanations, without their score lines.
@@ -183,10 +189,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if config.decision:
         wearing = next(one for one in worn if one.name == last)
         [replier] = scorers.build(config.replying(config.model(**wearing.model)))
-        held = replying.to_be_read(parts["validation"], config.guessed_rows, config.seed)
-        held = attach_scores(held, replier, run=run, batch_size=config.batch_size)
+        fitted_on = replies_to(held, replier, last, config.seed)
         tested = replying.of(replies, last, config.seed)
-        decided = deciding.decided(held, tested, config.base_model, root, replier.prompt, adapter=last)
+        decided = deciding.decided(fitted_on, tested, config.base_model, root, replier.prompt, adapter=last)
         models.release()
     results["decision"] = decided.told if decided else None
     results["nulls_replies"] = arms.nulls(replies, [f"{REPLY}_score", *judges.values(), *truths], weighted=None)

@@ -92,4 +92,6 @@ def unit_vectors(dataset: Dataset, column: str) -> tuple[np.ndarray, np.ndarray]
 def as_arrow(dataset: Dataset, column: str) -> pa.ChunkedArray:
     if column not in dataset.column_names:
         raise ConfigError(f"column {column!r} is not in the dataset; it has: {', '.join(dataset.column_names)}")
+    if dataset._indices is None:  # methods of a dataset copy it: seconds, where its parts are many
+        return dataset.data.column(column)
     return dataset.select_columns([column]).with_format("arrow")[:][column]

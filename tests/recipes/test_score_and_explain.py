@@ -257,7 +257,7 @@ def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsy
     told = figures["dry_run"]
     assert told["pictures"] == "16 train, 16 validation, 16 test"
     assert told["training"].startswith("4 adapters of 2 steps")
-    assert told["explained_score"].startswith("48 replies")  # base, and merged twice
+    assert told["explained_score"].startswith("96 replies")  # base, and merged twice, to both splits
     assert "downloads" in capsys.readouterr().out
     assert not HfApi().repo_exists("me/dry-pairs", repo_type="dataset")
     assert [path.name for path in (tmp_path / "dry").iterdir()] == [".lock"]  # and nothing that a run would use

@@ -36,6 +36,7 @@ def estimate(
     trained = min(len(parts["train"]), config.pictures_per_iteration or len(parts["train"]))
     measured = [arm for arms in seeds.values() for arm in arms if arm.name != BASE]
     replies = len(parts["test"]) * (1 + config.iterations * len(measured))
+    held = min(len(parts["validation"]), config.guessed_rows or len(parts["validation"]))  # has a model collapsed?
     read = min(len(parts["test"]), config.guessed_rows or len(parts["test"]))
     guesses = round(replies * read / len(parts["test"]))
     weighed = 2 * iterations * min(trained, config.guessed_rows or trained)  # by the first judge
@@ -45,7 +46,7 @@ def estimate(
     with elsewhere(run) as folder:
         for scorer, rows, what in (
             (explainer, trained * iterations, "pictures, two texts each"),
-            (replier, replies, "replies to test pictures"),
+            (replier, replies + held * (1 + iterations), "replies to test and validation pictures"),
         ):
             timed(sample, scorer, run, folder / "cold", config.batch_size)  # loads the model
             spent = timed(sample, scorer, run, folder / "warm", config.batch_size) * rows / len(sample)

@@ -69,18 +69,23 @@ class Replies:
                 raise ValueError(f"arm {arm!r}, seed {seed}: two rows for picture {picture!r}")
             at[place[picture]] = row
         self.arms = sorted(self._at, key=lambda arm: arm != BASE)
+        self._columns: dict[str, np.ndarray] = {}  # to read one of a table of many parts takes seconds
+        self._texts: dict[str, list[str | None]] = {}
 
     def seeds(self, arm: str) -> frozenset[int]:
         return frozenset(self._at[arm])
 
     def column(self, arm: str, column: str) -> list[np.ndarray]:
         """A column's numbers, for each seed, in the order of pictures; NaN where there is none."""
-        values = np.append(column_values(self.rows, column), np.nan)
-        return [values[at] for _, at in sorted(self._at[arm].items())]
+        if column not in self._columns:
+            self._columns[column] = np.append(column_values(self.rows, column), np.nan)
+        return [self._columns[column][at] for _, at in sorted(self._at[arm].items())]
 
     def texts(self, arm: str, column: str) -> list[list[str]]:
         """A column's texts, for each seed, those that there are."""
-        told = self.rows[column][:]
+        if column not in self._texts:
+            self._texts[column] = self.rows[column][:]
+        told = self._texts[column]
         found = ([told[row] for row in at if row >= 0] for _, at in sorted(self._at[arm].items()))
         return [[text for text in some if text is not None] for some in found]
 
