@@ -36,6 +36,7 @@ def read_rows(
     id_column: str | None = None,
     columns: list[str] | None = None,
     needs: tuple[str | None, ...] = (),
+    several_images: tuple[str, ...] = (),
 ) -> tuple[Dataset, Source]:
     """The rows, each with a row_id, and their source.
 
@@ -58,7 +59,7 @@ def read_rows(
     if len(dataset) == 0:
         raise ConfigError(f"dataset: {source.repo_id!r}, split {split!r}: no rows")
     refuse_missing_columns(dataset.column_names, needs)
-    _refuse_nested_media(dataset.features)
+    _refuse_nested_media(dataset.features, but=several_images)
     dataset = with_row_id(undecoded(dataset), split, id_column)
     run.cite(source, rows=len(dataset))
     return dataset, source
@@ -191,7 +192,7 @@ def _allow_files_of(path: str, source: Source) -> None:
         allow_prefix(f"hf://datasets/{source.repo_id}@{source.revision}/")
 
 
-def _refuse_nested_media(features: Features) -> None:
+def _refuse_nested_media(features: Features, but: tuple[str, ...]) -> None:
     """Only an image of its own column is read, scored and published well; anything deeper would publish paths."""
     from datasets import Audio, Image, Video
 
@@ -202,19 +203,27 @@ def _refuse_nested_media(features: Features) -> None:
         return any(media(part) for part in inside if part is not None)
 
     for name, feature in features.items():
-        if not isinstance(feature, Image) and media(feature):
+        if not isinstance(feature, Image) and media(feature) and not (name in but and _is_list_of_images(feature)):
             raise ConfigError(
                 f"column {name!r} holds audio, video or several images a row, which is not read here; name the columns "
                 f"to read (columns: ...), or give each image a row of its own"
             )
 
 
-def _without_decoding(stream: IterableDataset) -> IterableDataset:
+def _is_list_of_images(feature: Any) -> bool:
     from datasets import Image
+
+    return isinstance(getattr(feature, "feature", None), Image)
+
+
+def _without_decoding(stream: IterableDataset) -> IterableDataset:
+    from datasets import Image, List
 
     for name, feature in (stream.features or {}).items():
         if isinstance(feature, Image):
             stream = stream.cast_column(name, Image(decode=False))
+        elif _is_list_of_images(feature):
+            stream = stream.cast_column(name, List(Image(decode=False)))
     return stream
 
 

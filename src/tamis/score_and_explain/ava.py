@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tamis.config import ConfigError
+from tamis.label_files import first_there, folder_of, lines, source_of
 from tamis.named_files import NotUsable, file_inside
-from tamis.score_and_explain.label_files import first_there, folder_of, lines, source_of
 from tamis.score_and_explain.ratings import NO_VOTES, TWICE, Ratings, finished, of_means
 from tamis.score_and_explain.scales import mean_of
 from tamis.score_and_explain.splits import SHARES

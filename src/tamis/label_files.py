@@ -1,4 +1,4 @@
-"""Folders of pictures with label files beside them: their lines, and which state of which folder was read."""
+"""Folders of pictures with files of rows or labels beside them: their lines, and which state of which was read."""
 
 from __future__ import annotations
 
