@@ -90,7 +90,7 @@ def test_no_text_closes_its_place_in_the_prompt(run, wording: str) -> None:
 def test_control_tokens_stay_text_to_a_model(run) -> None:
     loaded = LocalJudge("tiny/llm")._loaded()
     scorer = GuessedScore({"model": "tiny/llm"}, wording="short")
-    counts = set()
+    control, counts = torch.tensor(list(loaded.tokenizer.get_added_vocab().values())), set()
     for text in ("tame", *STEERING):
         asked = scorer.prepare({COLUMN: text})
         question = {
@@ -100,5 +100,5 @@ def test_control_tokens_stay_text_to_a_model(run) -> None:
         }
 
         [prompt] = prompts_of(as_library(Request("", {"guess": question}), 1), loaded)
-        counts.add(int(torch.isin(prompt.ids, torch.tensor(loaded.tokenizer.all_special_ids)).sum()))
-    assert len(counts) == 1
+        counts.add(int(torch.isin(prompt.ids, control).sum()))
+    assert counts == {2}  # who asks and who answers

@@ -1,4 +1,4 @@
-"""What a judge says an image shows, in a sentence: to be compared with the text that the image was made for."""
+"""What a judge says an image shows: to be compared with the text that the image was made for, or to stand for it."""
 
 from __future__ import annotations
 
@@ -6,35 +6,53 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import judge as judges
-from tamis.images import decode_image
-from tamis.prompts import render
+from tamis.images import Unscorable, decode_image
+from tamis.prompts import names, render, variables
+from tamis.prompts.scale import SUBTASKS
 
 if TYPE_CHECKING:
     from datasets import Features
 
+SELF_REWARD = "self_reward/caption"
+BY_SUBTASK = "scale/captions"
+
 
 @dataclass(frozen=True)
 class Caption:
-    """Column NAME_text (string): the caption, on one line. It is no score; `text_similarity` compares it with another.
+    """Column NAME_text (string): the caption, on one line. It is no score; `text_similarity` compares it with another,
+    and `rating` reads it in the picture's place.
 
-    None where the image cannot be read, or nothing was written.
+    With task_column it says what the row's sub-task is about, by a prompt for each of SCALE's 15.
+
+    None where the image cannot be read, nothing was written, or a sub-task is asked for and is null or none of the 15.
     """
 
     judge: Annotated[dict[str, Any], "{backend: transformers or api, model: ..., its settings}"]
     name: Annotated[str, "begins the name of its column"] = "caption"
     image_column: Annotated[str, "the image"] = "image"
+    asked: Annotated[str, "prompt of tamis/prompts that asks for it; left out where there is a task_column"] = (
+        SELF_REWARD
+    )
+    task_column: Annotated[str | None, "the row's sub-task, which decides the prompt; null: one for all"] = None
     max_new_tokens: Annotated[int, "tokens a caption may take"] = 96
     wording: Annotated[str, "full, or short for models of a few million parameters"] = "full"
     rows_per_chunk: Annotated[int, "rows a kill can cost"] = 64
-    prompt: Annotated[str, "the wording's own text: an edited one is another key"] = field(init=False, repr=False)
+    prompts: Annotated[dict[str, str], "the wording's own texts: an edited one is another key"] = field(
+        init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "judge", judges.build(self.judge, f"{self.name}: judge"))
-        object.__setattr__(self, "prompt", render("self_reward/caption", wording=self.wording))
+        if self.task_column is not None and self.asked != SELF_REWARD:
+            raise ValueError(f"asked: {self.asked!r}; with a task_column it is {BY_SUBTASK}/SUBTASK, row by row")
+        if self.asked not in names() or variables(self.asked, self.wording):
+            raise ValueError(f"asked: {self.asked!r} is not accepted; expected a prompt that takes no variables")
+        asked = [f"{BY_SUBTASK}/{one}" for one in SUBTASKS] if self.task_column else [self.asked]
+        object.__setattr__(self, "prompts", {one: render(one, wording=self.wording) for one in asked})
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return (self.image_column,)
+        return (self.image_column, self.task_column) if self.task_column else (self.image_column,)
 
     @property
     def columns(self) -> Features:
@@ -51,10 +69,16 @@ class Caption:
         return None
 
     def prepare(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {"image": decode_image(row[self.image_column])}
+        asked = f"{BY_SUBTASK}/{row[self.task_column]}" if self.task_column else self.asked
+        if asked not in self.prompts:
+            raise Unscorable("no sub-task")
+        return {"image": decode_image(row[self.image_column]), "asked": asked}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        asks = [judges.Ask(self.prompt, (image,)) for image in batch["image"]]
+        asks = [
+            judges.Ask(self.prompts[asked], (image,))
+            for image, asked in zip(batch["image"], batch["asked"], strict=True)
+        ]
         replies = self.judge.write(asks, max_new_tokens=self.max_new_tokens, batch_size=len(asks))
         told = [" ".join(reply.split()) for reply in replies]
         return {

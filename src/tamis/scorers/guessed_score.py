@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tamis import judge as judges
 from tamis.prompts import lines, render, source
+from tamis.prompts.tags import kept_inside
 from tamis.score_and_explain.scales import LOW
 from tamis.texts import text
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datasets import Features
 
 LONGEST = 4000  # characters of an explanation
-_TAG = re.compile(r"<(?=[\s/]*explanation)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class GuessedScore:
 
     def prepare(self, row: dict[str, Any]) -> dict[str, Any]:
         told = text(row[self.explanation_column], longest=LONGEST, what="explanation").strip()
-        return {"explanation": _TAG.sub("(", told)}  # in the prompt, that tag ends an explanation
+        return {"explanation": kept_inside(told, "explanation")}
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         levels = lines("score_and_explain/guess.levels", wording=self.wording)
