@@ -16,7 +16,7 @@ from tamis.config import ConfigError
 from tamis.near_duplicates import near_duplicate_groups
 from tamis.scorers.duplicates import Duplicates
 from tamis.scoring import attach_scores
-from tamis.select import tie_break
+from tamis.tie_breaks import tie_break
 
 
 def apart(left: str, right: str) -> int:

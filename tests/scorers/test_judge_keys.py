@@ -13,6 +13,8 @@ from tamis import prompts, scorers
 from tamis.config import COST_ONLY, ConfigError, from_values
 from tamis.journal import settings
 from tamis.judge import ApiJudge, LocalJudge, SpendingCapError
+from tamis.prompts.scale import SUBTASKS
+from tamis.scorers.caption import Caption
 from tamis.scorers.quiz import Quiz
 from tamis.scoring import attach_scores
 
@@ -29,6 +31,11 @@ ASKING = {
     "answerable": "product_vqa/answer_from_text",
     "explained_score": "score_and_explain/explain",
     "guessed_score": "score_and_explain/guess.levels",
+    "caption": "self_reward/caption",
+    "rating": "scale/complexity.levels",
+    "task": "scale/task",
+    "multiple_choice": "scale/benchmark",
+    "rated_image": "scale/image_quality.levels",
 }
 
 
@@ -102,6 +109,16 @@ def test_an_edited_prompt_is_another_key(name: str, tmp_path, monkeypatch) -> No
     edited = made()
     monkeypatch.undo()
     assert edited != before and made() == before
+
+
+def test_captions_by_sub_task_are_keyed_by_all_their_prompts() -> None:
+    by_task = settings(Caption({"model": "tiny/vlm"}, task_column="task"))["prompts"]
+    assert by_task == {
+        name: prompts.render(name) for name in prompts.names() if name.startswith("scale/captions/")
+    } and len(by_task) == len(SUBTASKS)
+    assert list(settings(Caption({"model": "tiny/vlm"}, asked="scale/general_caption"))["prompts"]) == [
+        "scale/general_caption"
+    ]
 
 
 @pytest.mark.parametrize(("name", "field"), [("quiz", "prompt"), ("quiz_writer", "prompts")])

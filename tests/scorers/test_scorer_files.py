@@ -22,10 +22,12 @@ from tamis.config import ConfigError
 JUDGED = ("answerable", "caption", "needs_picture", "pairwise", "product_questions", "prompt_writer", "quiz")
 JUDGED += ("quiz_writer", "self_reward", "visual_gain")
 JUDGED += ("chat_vqa", "explained_score", "guessed_score", "self_explanation")
+JUDGED += ("multiple_choice", "rated_image", "rating", "reply", "task")
 NAMES = ("clip", "detection", "duplicates", "embedding", "image_quality", "oracle", "relevance", "text_similarity")
 NAMES += ("true_remarks",)
 NAMES += ("bartscore", "bertscore", "exact", "meteor", "sbert", "wups")
-NAMES += ("blip_vqa", "clip_vocabulary", "generated_vqa", "vilt_vqa", *JUDGED)
+NAMES += ("blip_retrieval", "blip_vqa", "clip_vocabulary", "generated_vqa", "vilt_vqa", *JUDGED)
+NAMES += ("picture_kind",)
 NEEDED = dict.fromkeys(JUDGED, {"judge": {"model": "tiny/vlm"}}) | {"clip_vocabulary": {"vocabulary": ["red"]}}
 HEAVY = {"torch", "transformers", "datasets", "sentence_transformers", "skimage", "scipy", "pywt", "imagehash"}
 HEAVY |= {"evaluate", "nltk"}

@@ -50,11 +50,13 @@ def likelihoods(
     batch_size: int,
     tokens: int,
     max_pixels: int,
+    first_tokens: bool = False,
     notes: Counter[str] | None = None,
 ) -> list[list[float]]:
     """For each ask the log-probability of each of its endings: the sum over the ending's tokens, behind what is begun.
 
     A text is cut into tokens in more ways than one; meant is the way in which the tokenizer cuts the ending by itself.
+    first_tokens: that of each ending's first token alone; endings that begin alike are refused.
     Asks with beginnings of one length go together, at most batch_size of them, with no padding before anything. tokens:
     how many a forward pass may hold. notes: counts asks by how they were run, "shared" or the reason why not.
     """
@@ -65,7 +67,7 @@ def likelihoods(
         raise ValueError(f"judge: {loaded.model.name_or_path!r} is a decision model: it decides, and writes nothing")
     if len(asks) != len(endings):
         raise ValueError(f"likelihoods: endings for {len(endings)} of {len(asks)} asks")
-    asked = [_asked(loaded, ask, list(some), max_pixels) for ask, some in zip(asks, endings, strict=True)]
+    asked = [_asked(loaded, ask, list(some), max_pixels, first_tokens) for ask, some in zip(asks, endings, strict=True)]
     found: dict[int, list[float]] = {}
     with torch.inference_mode():
         if loaded.whole is not None:
@@ -84,10 +86,14 @@ def likelihoods(
     return [found[id(one)] for one in asked]
 
 
-def _asked(loaded: Loaded, ask: Ask, texts: list[str], max_pixels: int) -> Asked:
+def _asked(loaded: Loaded, ask: Ask, texts: list[str], max_pixels: int, first_tokens: bool) -> Asked:
     endings = [loaded.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) for text in texts]
     if not endings or not all(endings):
         raise ValueError(f"likelihoods: {texts} is not accepted; expected texts of at least one token each")
+    if first_tokens:
+        endings = [ending[:1] for ending in endings]
+        if len({ending[0] for ending in endings}) < len(endings):
+            raise ValueError(f"likelihoods: {texts} is not accepted; to this tokenizer two of them begin alike")
     shortest = min(map(len, endings)) - 1
     common = next((at for at in range(shortest) if len({ending[at] for ending in endings}) > 1), shortest)
     return Asked(inputs_of(loaded, ask, max_pixels), endings, common)

@@ -97,6 +97,7 @@ class LocalJudge:
         endings: Sequence[Sequence[str]],
         *,
         batch_size: int = 16,
+        first_tokens: bool = False,
         notes: Counter[str] | None = None,
     ) -> list[list[float]]:
         """For each ask the log-probability of each of its endings. See tamis.judge.likelihoods."""
@@ -109,6 +110,7 @@ class LocalJudge:
             batch_size=batch_size,
             tokens=self.max_tokens,
             max_pixels=self.max_pixels,
+            first_tokens=first_tokens,
             notes=notes,
         )
 

@@ -85,11 +85,14 @@ class NeedsPicture:
         return scored
 
 
-def choice_of(question: Any, options: Any, answer: Any) -> Question:
-    """A row's question; Unscorable where there is none, or its answer is not among its options."""
+def choice_of(question: Any, options: Any, answer: Any, *, longest: int = 2000) -> Question:
+    """A row's question; Unscorable where there is none, or its answer is not among its options.
+
+    longest: characters of the question that are read.
+    """
     from tamis.images import Unscorable
 
-    asked, right = text(question, longest=2000), text(answer, longest=500)
+    asked, right = text(question, longest=longest), text(answer, longest=None)
     if not isinstance(options, list) or not all(isinstance(option, str) and option.strip() for option in options):
         raise Unscorable("options: not a list of texts")
     different = tuple(dict.fromkeys(options))
