@@ -12,15 +12,27 @@ from tamis.training.diffusion_models import training_dtype
 from tamis.training.worn import wear
 
 if TYPE_CHECKING:
+    import torch
+
     from tamis.sources import Source
     from tamis.training.chat_lora import ChatLora
 
 
-def load(config: ChatLora, base: Source, worn: Path | None, *, in_4bit: bool = False) -> Any:
-    """The base, frozen, on the device, and an adapter that it wears for good."""
+def load(
+    config: ChatLora,
+    base: Source,
+    worn: Path | None,
+    *,
+    in_4bit: bool = False,
+    dtype: torch.dtype | None = None,
+    on_device: bool = True,
+) -> Any:
+    """The base, frozen, on the device, and an adapter that it wears for good. dtype: of its weights; None: that of
+    training. on_device: or where it is loaded, for a trainer that moves it."""
     from transformers import AutoConfig, AutoModelForImageTextToText
 
-    options: dict[str, Any] = {"revision": base.revision, "use_safetensors": True, "dtype": training_dtype()}
+    dtype = dtype or training_dtype()
+    options: dict[str, Any] = {"revision": base.revision, "use_safetensors": True, "dtype": dtype}
     if in_4bit:
         told = AutoConfig.from_pretrained(config.base_model, revision=base.revision)
         quantised = language_model.in_4bit(told, training_dtype())
@@ -29,11 +41,20 @@ def load(config: ChatLora, base: Source, worn: Path | None, *, in_4bit: bool = F
     model.requires_grad_(False)
     if in_4bit:
         _refuse_unpackable(model)
-    else:
+    elif on_device:
         model.to(models.device())
     if worn is not None:
         wear(model, worn, base, language_layers(model))
     return model
+
+
+def shared_out() -> bool:
+    """Whether ranks are to hold a share of the weights each: their trainer brings them where they belong. Until then a
+    rank may hold none at all, or have no room for them."""
+    from accelerate import DistributedType, PartialState
+
+    where = PartialState(cpu=models.device().type == "cpu")
+    return where.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 def _refuse_unpackable(model: Any) -> None:

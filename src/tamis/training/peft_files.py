@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-def save(model: PeftModel, folder: Path, base: Source) -> list[str]:
-    """Writes the adapter that the model wears, for `base`, and returns the names of the files."""
+def save(model: PeftModel, folder: Path, base: Source, state: dict[str, torch.Tensor] | None = None) -> list[str]:
+    """Writes the adapter that the model wears, for `base`, and returns the names of the files. state: the weights,
+    where the model holds a share of them."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    weights: dict[str, torch.Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
+    weights: dict[str, torch.Tensor] = get_peft_model_state_dict(model, state_dict=state, save_embedding_layers=False)
     partial = folder / f".{WEIGHTS}.partial"
     save_file(
         {name: weight.detach().cpu().contiguous() for name, weight in weights.items()},

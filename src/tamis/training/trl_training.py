@@ -19,9 +19,9 @@ from tamis.config import ConfigError
 from tamis.images import Unscorable
 from tamis.language_model import language_layers
 from tamis.run import versions
+from tamis.training import peft_files
 from tamis.training.adapter import Adapter, record, unfinish, weights_hash
 from tamis.training.diffusion_models import training_dtype
-from tamis.training.peft_files import save
 from tamis.training.vqa_model import forget_peak, peak_bytes
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tamis.sources import Source
     from tamis.training.dpo import DpoLora
     from tamis.training.vlm_lora import VlmLora
+    from tamis.training.vlm_tuning import VlmTuning
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Order:
     key: str
     folder: Path
     base: Source
-    config: VlmLora | DpoLora
+    config: VlmLora | VlmTuning | DpoLora
     run: Run
     seed: int  # decides every draw
     worn: Path | None = None  # an adapter that the base wears, frozen
@@ -52,11 +53,28 @@ class Order:
         return self.run.output_dir / "training" / f"vlm-{self.key[:32]}"
 
 
+@dataclass(frozen=True)
+class Result:
+    """A model that was trained."""
+
+    model: Any
+    state: dict[str, torch.Tensor] | None  # its weights, where the model holds a share of them
+    learnt: list[str]  # names of those that were let move, as they were before the model was shared out
+
+    @property
+    def parameters(self) -> int:
+        weights = dict(self.model.named_parameters()) if self.state is None else self.state
+        return sum(weights[name].numel() for name in self.learnt)
+
+
+Save = Callable[[Order, Result], list[str]]  # the names of the files that it writes
+
+
 def train(
-    order: Order, trainer_of: Callable[[int], Any], *, rows: int, left_out: Counter[str]
+    order: Order, trainer_of: Callable[[int], Any], *, rows: int, left_out: Counter[str], save: Save | None = None
 ) -> tuple[Adapter | None, int]:
     """The adapter, on rank 0, and the steps that were taken here. trainer_of: makes the trainer whose steps are taken
-    in so many parts."""
+    in so many parts. save: writes what was learnt; None: as an adapter in PEFT's format."""
     from accelerate.utils.memory import should_reduce_batch_size
     from transformers import set_seed
 
@@ -67,6 +85,7 @@ def train(
         models.release()
         set_seed(order.seed)
         trainer = trainer_of(parts)
+        learnt = [name for name, weight in trainer.model.named_parameters() if weight.requires_grad]
         began, before = time.perf_counter(), last(order.checkpoints)
         try:
             trainer.train(resume_from_checkpoint=None if before is None else str(before))
@@ -81,16 +100,24 @@ def train(
         del trainer
     seconds = time.perf_counter() - began
     taken = trainer.state.global_step - (0 if before is None else int(before.name.rpartition("-")[2]))
-    adapter = written(order, trainer, left_out, rows, seconds, taken) if run.is_main else None
+    result = Result(trainer.accelerator.unwrap_model(trainer.model), gathered(trainer), learnt)
+    adapter = None
+    if run.is_main:
+        adapter = written(order, trainer, left_out, rows, seconds, taken, result, save or save_adapter)
     run.wait()
     if run.is_main:
         shutil.rmtree(order.checkpoints, ignore_errors=True)
     return adapter, taken
 
 
-def arguments(order: Order, parts: int) -> dict[str, Any]:
-    """What the configurations of TRL's trainers have in common."""
-    config = order.config
+def arguments(order: Order, parts: int, *, whole: bool = False) -> dict[str, Any]:
+    """What the configurations of TRL's trainers have in common. whole: of a model that is tuned itself."""
+    config, wrapped = order.config, _wrapped_by_fsdp(order.run)
+    if wrapped and not whole:
+        raise ConfigError(
+            "fsdp_activation_checkpointing: it gives layers other names, under which PEFT (0.21) does not find what a "
+            "killed run had learnt; set it to false in the launcher's configuration, and gradient_checkpointing to true"
+        )
     return {
         "output_dir": str(order.checkpoints),
         "per_device_train_batch_size": config.train_batch_size // order.run.ranks // parts,
@@ -102,7 +129,7 @@ def arguments(order: Order, parts: int) -> dict[str, Any]:
         "warmup_steps": config.lr_warmup_ratio,  # below 1: a share
         "weight_decay": config.adam_weight_decay,
         "max_grad_norm": config.max_grad_norm,
-        "gradient_checkpointing": config.gradient_checkpointing,
+        "gradient_checkpointing": config.gradient_checkpointing and not wrapped,
         "max_length": None,  # a cut could fall among the tokens of a picture
         "remove_unused_columns": False,
         "seed": order.seed,
@@ -115,6 +142,16 @@ def arguments(order: Order, parts: int) -> dict[str, Any]:
         "report_to": [],
         "disable_tqdm": not order.run.is_main,
     }
+
+
+def _wrapped_by_fsdp(run: Run) -> bool:
+    """Whether the launcher's configuration has activations computed again: the trainer is not to do it as well."""
+    from accelerate import DistributedType
+
+    accelerator = run.accelerator
+    return (
+        accelerator.distributed_type == DistributedType.FSDP and accelerator.state.fsdp_plugin.activation_checkpointing
+    )
 
 
 def lora(config: VlmLora | DpoLora, model: Any) -> Any:
@@ -189,9 +226,30 @@ def last(folder: Path) -> Path | None:
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def written(order: Order, trainer: Any, left_out: Counter[str], rows: int, seconds: float, taken: int) -> Adapter:
+def gathered(trainer: Any) -> dict[str, torch.Tensor] | None:
+    """Weights that are shared out over the ranks (FSDP, ZeRO 3), whole, on rank 0; asked of all ranks together. None
+    where every rank has them all."""
+    if trainer.is_deepspeed_enabled:
+        return trainer.accelerator.get_state_dict(trainer.deepspeed)
+    return trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else None
+
+
+def save_adapter(order: Order, result: Result) -> list[str]:
+    return peft_files.save(result.model, order.folder, order.base, result.state)
+
+
+def written(
+    order: Order,
+    trainer: Any,
+    left_out: Counter[str],
+    rows: int,
+    seconds: float,
+    taken: int,
+    result: Result,
+    save: Save,
+) -> Adapter:
     """The adapter's folder, its record last."""
-    worn, config = trainer.accelerator.unwrap_model(trainer.model), order.config
+    config = order.config
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     tenth = max(1, len(losses) // 10)
     seen = taken * config.train_batch_size * config.gradient_accumulation_steps
@@ -205,14 +263,14 @@ def written(order: Order, trainer: Any, left_out: Counter[str], rows: int, secon
             "rows_left_out": sum(left_out.values()),
             "loss_first": sum(losses[:tenth]) / tenth,  # means over a tenth of the steps
             "loss_last": sum(losses[-tenth:]) / tenth,
-            "trainable_parameters": sum(weight.numel() for weight in worn.parameters() if weight.requires_grad),
+            "trainable_parameters": result.parameters,
             "seconds": round(seconds, 3),  # since it was last started
             "rows_per_hour": round(3600 * seen / max(seconds, 1e-9)),
             "peak_memory_gb": round(peak_bytes(models.device()) / 1e9, 3),
         },
     )
     unfinish(adapter.path)
-    files = save(worn, adapter.path, order.base)
+    files = save(order, result)
     known = {"settings": config.in_key() | {"seed": order.seed}, "left_out": left_out}
     known |= {"worn": weights_hash(order.worn)}
     known |= {"dtype": str(training_dtype()).removeprefix("torch."), "device": models.device().type}

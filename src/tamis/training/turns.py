@@ -19,7 +19,8 @@ Messages = list[dict[str, Any]]
 
 
 def prompt(processor: Any, messages: Messages, image: Any) -> str:
-    """What the judge's writing asks with: up to where the reply begins. The image stands before the first message."""
+    """What the judge's writing asks with: up to where the reply begins. The image, where there is one, stands before
+    the first message."""
     asked = _with_image(messages, image)
     return processor.apply_chat_template(
         asked, tokenize=False, add_generation_prompt=True, **asked_plainly(processor.chat_template)
@@ -56,7 +57,7 @@ def _unfit(what: str) -> str:
 def _with_image(messages: Messages, image: Any) -> Messages:
     from trl.data_utils import prepare_multimodal_messages
 
-    return prepare_multimodal_messages(messages, images=[image])
+    return prepare_multimodal_messages(messages, images=[] if image is None else [image])
 
 
 def _behind(processor: Any, asked: Messages) -> str | None:

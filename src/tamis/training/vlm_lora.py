@@ -6,6 +6,7 @@ All ranks train one adapter together, one adapter after the other: train_batch_s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tamis.run import Run
+    from tamis.training.trl_training import Order
 
 COLUMNS = ("image", "prompt", "completion")
 
@@ -50,13 +52,27 @@ def train_vlm_loras(
     would ask with. seed decides every draw; None: the run's. worn: the folder of an adapter of the base that it wears,
     frozen; what is learnt goes beside it.
     """
-    from tamis.training.trl_training import Order
     from tamis.training.vlm_training import train, trainer
 
     rows = chat_lora.stored(subsets, COLUMNS, config, run)
+    return each(rows, config, run, seed=run.seed if seed is None else seed, worn=worn, train=train, code=trainer)
+
+
+def each(
+    rows: dict[str, Dataset],
+    config: VlmLora,
+    run: Run,
+    *,
+    seed: int,
+    worn: Path | None,
+    train: Callable[[Order], tuple[Adapter | None, int]],
+    code: Any,
+) -> dict[str, Adapter]:
+    """Those that are there are found, the others trained, one after the other. code: what trains, for the key."""
+    from tamis.training.trl_training import Order
+
     base = base_of(config.base_model, config.base_revision, run)
-    seed = run.seed if seed is None else seed
-    keys = run.from_main(chat_lora.keys(rows, config.in_key(), seed, base, worn, trainer) if run.is_main else None)
+    keys = run.from_main(chat_lora.keys(rows, config.in_key(), seed, base, worn, code) if run.is_main else None)
     adapters: dict[str, Adapter] = {}
     with run.stage("train") as entry:
         entry |= {"adapters": 0, "adapters_reused": 0, "steps": 0, "ranks": run.ranks}

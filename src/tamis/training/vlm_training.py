@@ -56,10 +56,12 @@ def _learnable(order: Order, processor: Any) -> tuple[Dataset, Counter[str]]:
 def trainer(order: Order, rows: Dataset, processor: Any, parts: int) -> Any:
     from trl import SFTConfig, SFTTrainer
 
-    model = chat_base.load(order.config, order.base, order.worn)
+    # Before the model: ZeRO 3 is asked for here, and shares it out while it is loaded.
+    args = SFTConfig(**arguments(order, parts), completion_only_loss=True)
+    model = chat_base.load(order.config, order.base, order.worn, on_device=not chat_base.shared_out())
     return SFTTrainer(
         model,
-        args=SFTConfig(**arguments(order, parts), completion_only_loss=True),
+        args=args,
         train_dataset=rows,
         processing_class=processor,
         peft_config=lora(order.config, model),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from tamis import models
 from tamis.config import ConfigError
 from tamis.training.merge_layers import DOWN, PREFIX, UP, read
 from tamis.training.peft_files import WEIGHTS
@@ -55,6 +56,5 @@ def wear(model: Any, folder: Path, base: Source, layers: list[str]) -> None:
                     f"worn: {part.name!r}: layer {path!r} has {(outputs, inputs)} outputs and inputs, the model's has "
                     f"{(layer.out_features, layer.in_features)}"
                 )
-            device = layer.weight.device
-            down, up = (file.get_tensor(f"{PREFIX}{path}{side}").float().to(device) for side in (DOWN, UP))
+            down, up = (file.get_tensor(f"{PREFIX}{path}{side}").float().to(models.device()) for side in (DOWN, UP))
             layer.register_forward_hook(Change(down, up, part.scales[path]))
