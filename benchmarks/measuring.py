@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tamis.run import versions, write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -97,11 +95,3 @@ def run_tiny(recipe: str, settings: list[str]) -> dict[str, Any]:
     sys.modules[recipe] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module.main(["--config", str(folder / f"{recipe}.tiny.yaml"), *settings])
-
-
-def auc(right: np.ndarray, scores: np.ndarray) -> float:
-    """How often a right one scores higher than one that is not, ties counting half (Mann and Whitney)."""
-    from scipy.stats import rankdata
-
-    ones, others = int(right.sum()), int((~right).sum())
-    return float((rankdata(scores)[right].sum() - ones * (ones + 1) / 2) / (ones * others))

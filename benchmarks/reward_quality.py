@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import auc, report, run_tiny
+from measuring import report, run_tiny
 
 from tamis.columns import column_values
 from tamis.metrics import stats
+from tamis.metrics.auc import auc
 from tamis.run import Run
 from tamis.scorers.oracle import Oracle
 from tamis.scoring import attach_scores

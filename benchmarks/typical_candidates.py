@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import auc, report, run_tiny
+from measuring import report, run_tiny
 
 from tamis.metrics import stats
+from tamis.metrics.auc import auc
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = "me/commons-curated"

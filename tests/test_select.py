@@ -13,6 +13,7 @@ from datasets import Dataset
 
 from tamis import columns, report, select
 from tamis.config import ConfigError
+from tamis.tie_breaks import tie_break, ties_of
 
 
 def pool(rows: int = 60, seed: int = 0) -> Dataset:
@@ -57,6 +58,15 @@ def test_ties_are_broken_by_seed_and_row_id_not_by_position() -> None:
     assert first == again != other
     shuffled = dataset.shuffle(seed=3)
     assert set(select.top_k(shuffled, "score", k=50, seed=1)["row_id"]) == first
+
+
+def test_hashes_are_remembered_for_one_dataset_and_seed_alone() -> None:
+    one, other = pool(), pool(rows=40)
+    for dataset, seed in ((one, 1), (other, 1), (one, 1), (one, 2), (one, 1), (other, 2)):
+        remembered = np.argsort(ties_of(dataset, seed))
+        assert remembered.tolist() == np.argsort(tie_break(dataset["row_id"][:], seed)).tolist()
+    renamed = one.remove_columns("row_id").add_column("row_id", one["row_id"][::-1])
+    assert ties_of(renamed, 2).tolist() == ties_of(one, 2)[::-1].tolist()
 
 
 def test_more_than_there_is() -> None:

@@ -15,6 +15,7 @@ from datasets import Dataset
 from test_select import pool
 
 from tamis import select, sql
+from tamis.tie_breaks import tie_break
 
 
 def agree(dataset: Dataset, cut: select.Cut, folder: Path) -> list[str]:
@@ -41,7 +42,7 @@ def test_every_way_of_cutting(seed: int, one_of_each: str | None, lowest: bool, 
 
 def test_one_of_each_is_what_dropping_near_duplicates_leaves(tmp_path: Path) -> None:
     dataset = pool(240)
-    ties = select.tie_break(dataset["row_id"][:], 3)
+    ties = tie_break(dataset["row_id"][:], 3)
     best: dict = {}
     for row, (group, score) in enumerate(zip(dataset["group"], dataset["score"], strict=True)):
         if score is not None and score == score:

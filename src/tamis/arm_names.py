@@ -47,19 +47,23 @@ class Forms:
     plain: tuple[str, ...]
     counted: tuple[str, ...]  # with -K behind them
     marks: tuple[str, ...]
-    shares: bool = False  # top-20pct too
+    shares: tuple[str, ...] = ()  # those of the counted that take a share of the rows as well: top-20pct
+    bare: tuple[str, ...] = ("none",)  # those of the plain that take nothing behind them
 
     @property
     def told(self) -> str:
-        names = ", ".join([*self.plain, *(f"{way}-K" for way in self.counted), *(["top-Ppct"] if self.shares else [])])
+        names = ", ".join([*self.plain, *(f"{way}-K" for way in self.counted), *(f"{way}-Ppct" for way in self.shares)])
         return f"{names}; {' or '.join(f'.{mark}' for mark in self.marks)} behind it"
 
     def parse(self, name: str) -> Arm:
         found = self._names.fullmatch(name)
-        if found is None or (found["draw"] and found["way"] != "random") or (found["plain"] == "none" != name):
+        stray = found is not None and (
+            (found["draw"] and found["way"] != "random") or (found["plain"] in self.bare and found["marks"])
+        )
+        if found is None or stray:
             raise ConfigError(f"arms: {name!r} is not accepted; expected {self.told}")
         k, draw = (int(found[part]) if found[part] else None for part in ("k", "draw"))
-        if found["pct"] and not (self.shares and found["way"] == "top" and k <= 100):
+        if found["pct"] and not (found["way"] in self.shares and k <= 100):
             raise ConfigError(f"arms: {name!r} is not accepted; expected {self.told}")
         marks = frozenset(filter(None, found["marks"].split(".")))
         return Arm(name, found["plain"] or found["way"], k, draw, marks, bool(found["pct"]))
@@ -69,7 +73,7 @@ class Forms:
         arms = []
         for arm in map(self.parse, dict.fromkeys(names)):
             if arm.way == "random" and arm.draw is None:
-                head = f"random-{arm.k}"
+                head = f"random-{arm.k}{'pct' if arm.percent else ''}"
                 arms += [self.parse(f"{head}.{number}{arm.name.removeprefix(head)}") for number in range(1, draws + 1)]
             else:
                 arms.append(arm)

@@ -85,15 +85,21 @@ def nulls(pool: Dataset, columns: Sequence[str], weighted: str | None) -> dict[s
     found = {}
     for column in columns:
         empty = np.flatnonzero(np.isnan(column_values(pool, column)))
-        own = [
-            name
-            for name in pool.column_names
-            if name.endswith("_error") and (column == name.removesuffix("_error") or column.startswith(name[:-5]))
-        ]
+        own = error_column(pool.column_names, column)
         silent = "a column it weighs is null" if column == weighted else "null in the source"
-        reasons = pool[max(own, key=len)][:] if own and len(empty) else [None] * len(pool)
+        reasons = pool[own][:] if own and len(empty) else [None] * len(pool)
         found[column] = dict(Counter(reasons[row] or silent for row in empty.tolist()))
     return found
+
+
+def error_column(names: Sequence[str], column: str) -> str | None:
+    """The column of these that says why a score is null: NAME_error of the scorer whose column it is."""
+    own = [
+        name
+        for name in names
+        if name.endswith("_error") and (column == name.removesuffix("_error") or column.startswith(name[:-5]))
+    ]
+    return max(own, key=len, default=None)
 
 
 def measure(pool: Dataset, subsets: dict[str, Dataset], columns: Sequence[str], *, seed: int) -> dict[str, Any]:

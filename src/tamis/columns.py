@@ -64,6 +64,12 @@ def groups(dataset: Dataset, column: str) -> tuple[np.ndarray, list[str | None]]
     return codes, [label if label is None else str(label) for label in labels]
 
 
+def members(dataset: Dataset, subset: Dataset) -> np.ndarray:
+    """Which rows of a dataset are in a subset of it, by row_id."""
+    known = as_arrow(subset, "row_id").combine_chunks()
+    return np.asarray(pc.is_in(as_arrow(dataset, "row_id"), value_set=known).to_numpy(), dtype=bool)
+
+
 def unit_vectors(dataset: Dataset, column: str) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of length one, and which rows have one: none where the value is null or holds a null, NaN or infinity."""
     rows = as_arrow(dataset, column).combine_chunks()

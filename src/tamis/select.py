@@ -7,15 +7,15 @@ Higher is better. A Cut is what decided: best(), at_least() and between() make o
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from tamis.columns import column_values, groups, in_type_of, unit_vectors
 from tamis.config import ConfigError
+from tamis.tie_breaks import tie_break, ties_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -164,7 +164,7 @@ def diverse(
     Each step takes the row farthest (by cosine) from all taken so far, so near-copies come last.
     """
     vectors, usable = unit_vectors(dataset, embedding_column)
-    order = np.argsort(tie_break(dataset["row_id"][:], seed)) if by is None else ranked(dataset, by, seed=seed)
+    order = np.argsort(ties_of(dataset, seed)) if by is None else ranked(dataset, by, seed=seed)
     order = order[usable[order]]
     k = _allowed(k, len(order), at_most, f"rows of {embedding_column!r}", have="a usable value")
     if k == 0:
@@ -202,7 +202,7 @@ def with_weighted(
     for column, weight in weights.items():
         scores = column_values(dataset, column)
         combined += weight * (_shares(scores) if scale == "rank" else scores)
-    values = [None if np.isnan(value) else float(value) for value in combined / total]
+    values = pa.array(combined / total, mask=np.isnan(combined))  # floats even where no row has a value
     return dataset.add_column(name, values)
 
 
@@ -223,12 +223,6 @@ def quotas(counts: dict[str | None, int], k: int) -> dict[str | None, int]:
     return shares
 
 
-def tie_break(row_ids: Sequence[str], seed: int | str) -> np.ndarray:
-    """A text for each row, the smallest first among equals: md5, since SQL has it too and a card's query repeats it."""
-    digests = [hashlib.md5(f"{seed}:{row_id}".encode(), usedforsecurity=False).hexdigest() for row_id in row_ids]
-    return np.asarray(digests, dtype="S32")
-
-
 def _positions(dataset: Dataset, cut: Cut) -> np.ndarray:
     order = _best_first(dataset, cut)
     if cut.minimum is not None:
@@ -245,7 +239,7 @@ def _positions(dataset: Dataset, cut: Cut) -> np.ndarray:
 def _best_first(dataset: Dataset, cut: Cut) -> np.ndarray:
     """Positions of the rows that a cut chooses among, in the order in which it does."""
     scores = column_values(dataset, cut.column)
-    ties = tie_break(dataset["row_id"][:], cut.seed)
+    ties = ties_of(dataset, cut.seed)
     order = np.lexsort([ties, -scores])
     order = order[~np.isnan(scores[order])]
     if cut.one_of_each:

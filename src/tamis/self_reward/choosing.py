@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RANK, WORSE = "reward_rank", "worse"
 PROMPT = "prompt_id"
 CONFIDENCE, CAPTION = "detection_confidence", "caption_similarity_cosine"
-FORMS = Forms(("none",), ("top", "bottom", "random", "caption"), ("dpo",), shares=True)
+FORMS = Forms(("none",), ("top", "bottom", "random", "caption"), ("dpo",), shares=("top",))
 
 
 def needs(reward: str) -> dict[str, str]:
