@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 OURS = ("data/", "pictures/")  # folders a push replaces whole; other files of the repo are left alone
 TAG = "tamis"  # in the card of every repo we publish: what says that its data/ is ours to replace
+OF_MODELS = (".safetensors", ".json", ".jinja", ".model")  # weights, settings, chat templates, sentencepiece's tokens
 TEXT = (".md", ".html", ".json", ".yaml", ".yml", ".txt", ".csv")
 
 
@@ -90,7 +91,7 @@ def publish_adapter(
         folder = _empty_folder(run, "models", repo_id)
         for subfolder, saved in adapters.items():
             for path in sorted(saved.iterdir()):
-                if path.suffix not in (".safetensors", ".json"):
+                if path.suffix not in OF_MODELS:
                     continue  # the library's own card, and anything that could be a pickle
                 target = folder / subfolder / path.name
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -127,6 +127,15 @@ def loading_chat(base: str, model_id: str, folder: str) -> str:
     )
 
 
+def loading_whole(base: str, model_id: str, folder: str) -> str:
+    """The lines that load one of the published models, all of whose weights are there."""
+    return (
+        "from transformers import AutoModelForImageTextToText, AutoProcessor\n\n"
+        f'processor = AutoProcessor.from_pretrained("{model_id}", subfolder="{folder}")\n'
+        f'model = AutoModelForImageTextToText.from_pretrained("{model_id}", subfolder="{folder}")'
+    )
+
+
 def loading_critic(base: str, model_id: str, folder: str, prompt: str, max_new_tokens: int) -> str:
     """The lines that have a chat model with one of the published LoRAs reply about `image`."""
     return (

@@ -135,7 +135,8 @@ class Run:
 
     def _made_here(self, source: dict[str, Any]) -> bool:
         """A model that the run wrote to measure it is no source of it."""
-        return source.get("local", False) and (self.output_dir / "models" / source["repo_id"]).is_dir()
+        folders = (self.output_dir / kind / source["repo_id"] for kind in ("models", "adapters"))
+        return source.get("local", False) and any(folder.is_dir() for folder in folders)
 
     def finish(self, results: dict[str, Any]) -> Path:
         """Writes results.json, tells the trackers, frees the output folder."""

@@ -1,0 +1,78 @@
+"""What the benchmark says of the arms: accuracy by task, differences to full data and to random draws, their spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tamis.arm_names import pooled
+from tamis.columns import column_values
+from tamis.grading import Graded
+from tamis.scale_select.answering import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from datasets import Dataset
+
+FULL, BY = "full", "picture"
+
+
+def measure(answers: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> dict[str, Any]:
+    """What results.json tells: arms by metric, and by metric@task; `best` against every other arm, each other arm
+    against the model as it is and against full data, on the questions that both answered.
+
+    Seeds and draws of an arm count one by one in its means, and are averaged before they are compared. Intervals are
+    over pictures: they do not tell what another draw or another seed would give; `draws` does.
+    """
+    graded = Graded(answers, [BY], seed, key=("row_id",))
+    arms = graded.means(metrics, by=["task", "benchmark"])
+    compared = [
+        graded.compare(a, b, metric, clustered_by=BY) for a, b in _contests(graded.arms, best) for metric in metrics
+    ]
+    for task in sorted(set(filter(None, answers["task"][:]))):
+        part = Graded(_of_task(answers, task), [BY], seed, key=("row_id",))
+        told = part.compare(best, BASE, metrics[0], clustered_by=BY)
+        compared.append(told | {"metric": f"{metrics[0]}@task={task}"})
+    return {"arms": arms, "comparisons": compared}
+
+
+def _contests(arms: Sequence[str], best: str) -> list[tuple[str, str]]:
+    others = [arm for arm in arms if arm != best]
+    found = [(best, arm) for arm in others]
+    found += [(arm, BASE) for arm in others if arm != BASE]
+    return found + [(arm, FULL) for arm in others if arm not in (BASE, FULL) and FULL in arms]
+
+
+def _of_task(answers: Dataset, task: str) -> Dataset:
+    return answers.select([row for row, one in enumerate(answers["task"][:]) if one == task])
+
+
+def draws(answers: Dataset, metric: str) -> dict[str, dict[str, Any]]:
+    """By arm, how accurate each of its draws and seeds is by itself, and how far apart they are: the spread that a
+    difference between two arms has to be held against."""
+    right, names, seeds = (
+        column_values(answers, metric),
+        np.asarray(answers["arm"][:]),
+        np.asarray(answers["seed"][:]),
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(names.tolist()):
+        for seed in dict.fromkeys(seeds[names == name].tolist()):
+            some = right[(names == name) & (seeds == seed)]
+            value = None if np.isnan(some).all() else float(np.nanmean(some))
+            found.setdefault(pooled(name), {"each": {}})["each"][f"{name}, seed {seed}"] = value
+    for told in found.values():
+        known = [value for value in told["each"].values() if value is not None]
+        told["deviation"] = float(np.std(known, ddof=1)) if len(known) > 1 else None
+        told["lowest"], told["highest"] = (min(known), max(known)) if known else (None, None)
+    return found
+
+
+def relative(arms: dict[str, dict[str, Any]], metric: str) -> dict[str, float | None]:
+    """Accuracy as a share of what full data gives; nothing where there is no such arm."""
+    whole = arms.get(FULL, {}).get(metric, {}).get("value")
+    if not whole:
+        return {}
+    return {arm: None if told[metric]["value"] is None else told[metric]["value"] / whole for arm, told in arms.items()}

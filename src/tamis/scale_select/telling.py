@@ -1,0 +1,156 @@
+"""Tables of the pool, of what was selected and what it bought: for cards, which want names as code, and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tamis import cards
+from tamis.arm_names import Arm
+from tamis.metrics.stats import Comparison, Estimate
+from tamis.scale_select.answering import BASE
+from tamis.scale_select.arm_forms import FULL, RANDOM
+
+Name = Callable[[str], str]
+Table = tuple[Sequence[str], list[list[Any]]]
+
+
+def pool(results: dict[str, Any]) -> Table:
+    """A line a source: read, usable, wanted, taken."""
+    lines = [
+        [name, told["read"], told["there"], "all" if told["wanted"] is None else told["wanted"], told["taken"]]
+        for name, told in results["pool"].items()
+    ]
+    return ["source", "read", "usable", "asked for", "in the pool"], lines
+
+
+def counted(results: dict[str, Any], what: str) -> Table | None:
+    """Rows that were refused, or repaired, by source and reason."""
+    lines = [[name, why, count] for name, told in results[what].items() for why, count in told.items()]
+    return (["source", "why" if what == "refused" else "how", "rows"], lines) if lines else None
+
+
+def which(arms: Sequence[Arm], rows: dict[str, int], rankings: dict[str, dict[str, float]], name: Name) -> Table:
+    return ["arm", "rows", "which"], [[name(arm.name), rows.get(arm.name, 0), meaning(arm, rankings)] for arm in arms]
+
+
+def meaning(arm: Arm, rankings: dict[str, dict[str, float]]) -> str:
+    if arm.way == BASE:
+        return "the model as it is"
+    if arm.way == FULL:
+        return "every row of the pool"
+    if arm.way == RANDOM:
+        told = f"drawn by seed among the rows that the composite scored, draw {arm.draw}"
+    else:
+        weights = rankings[arm.way]
+        parts = [column if weight == 1 else f"{weight:g} x {column}" for column, weight in weights.items()]
+        told = f"the highest {'mean of ' if len(parts) > 1 else ''}{', '.join(parts)}"
+    kept = [f"the mixture of {mark.removeprefix('per-')}s kept" for mark in sorted(arm.marks) if mark != "matched"]
+    return "; ".join([told, *kept])
+
+
+def scores(results: dict[str, Any], best: str, name: Name) -> Table:
+    """Accuracy of every arm, as a share of full data's, and the difference of the selected arm to it."""
+    leading = results["metrics"][0]
+    found = {one["b"]: one for one in results["comparisons"] if one["a"] == best and one["metric"] == leading}
+    lines = []
+    for arm, told in results["arms"].items():
+        share = results["relative"].get(arm)
+        spread = results["draws"].get(arm, {})
+        lines.append(
+            [
+                name(arm),
+                cards.interval(Estimate.of(told[leading])),
+                "–" if share is None else f"{share:.1%}",
+                "–" if spread.get("deviation") is None else f"{spread['lowest']:.3f} to {spread['highest']:.3f}",
+                "–" if arm not in found else difference(found[arm]),
+            ]
+        )
+    return ["arm", leading, "of full data's", "draws and seeds, one by one", f"{best} minus it"], lines
+
+
+def by_task(results: dict[str, Any], name: Name) -> Table:
+    """A line an arm, a column a sub-task of the benchmark."""
+    parts = list(dict.fromkeys(part for told in results["arms"].values() for part in told if "@task=" in part))
+    parts = [part for part in parts if part.startswith(f"{results['metrics'][0]}@")]
+    lines = []
+    for arm, told in results["arms"].items():
+        known = [told.get(part) for part in parts]
+        lines.append([name(arm), *("–" if one is None else cards.interval(Estimate.of(one)) for one in known)])
+    return ["arm", *(part.partition("=")[2] for part in parts)], lines
+
+
+def stages(results: dict[str, Any]) -> Table:
+    """What each stage cost, in the order of the run; what a scorer found in the journal is counted apart."""
+    lines = []
+    for one in results["stages"]:
+        rows = one.get("rows")
+        if one["name"].startswith("publish"):
+            continue
+        rate = one.get("rows_per_second")
+        lines.append(
+            [one["name"], rows if rows is not None else "–", f"{one['seconds']:,.1f}", "–" if rate is None else rate]
+        )
+    return ["stage", "rows", "seconds", "rows a second"], lines
+
+
+def ties(results: dict[str, Any], name: Name) -> Table:
+    return ["arm", "at the cut"], [[name(arm), told["told"]] for arm, told in results["ties"].items()]
+
+
+def faults(results: dict[str, Any], name: Name) -> Table | None:
+    """A line a score, a column a fault: how often a sound row scores higher than one with it."""
+    told = results["faults"]
+    if not told:
+        return None
+    kinds = list(dict.fromkeys(one["fault"] for one in told))
+    found = {(one["column"], one["fault"]): _found(one) for one in told}
+    columns = list(dict.fromkeys(one["column"] for one in told))
+    return ["score", *kinds], [[name(column), *(found[column, kind] for kind in kinds)] for column in columns]
+
+
+def _found(one: dict[str, Any]) -> cards.Markdown:
+    rows, nulls = one["sound"] + one["faulty"], one["sound_nulls"] + one["faulty_nulls"]
+    return cards.interval(Estimate(one["value"], one["low"], one["high"], rows, nulls))
+
+
+def tasks(results: dict[str, Any], name: Name) -> Table | None:
+    """How often a judge read a benchmark question's task as people did, the confusion matrix behind it."""
+    if results["tasks"] is None:
+        return None
+    head, lines = results["tasks"]["table"]
+    by = {one: cards.interval(Estimate(**told)) for one, told in results["tasks"]["by_subtask"].items()}
+    return [head[0], "right", *head[1:]], [[name(line[0]), by.get(line[0], "–"), *line[1:]] for line in lines]
+
+
+def difference(one: dict[str, Any]) -> cards.Markdown:
+    return cards.difference(Comparison(**{key: one[key] for key in ("difference", "low", "high", "p", "n")}))
+
+
+def verdict(results: dict[str, Any], best: str) -> str:
+    """The claim, held against what was measured: whichever way it falls."""
+    random = next(
+        arm for arm in results["arms"] if arm.startswith(f"{RANDOM}-") and arm.endswith(best.partition("-")[2])
+    )
+    told = [_held(results, best, random, "as many rows drawn at random")]
+    if FULL in results["arms"]:
+        told.append(_held(results, best, FULL, "the whole pool"))
+    told.append(_held(results, best, BASE, "the model as it is"))
+    return " ".join(told)
+
+
+def _held(results: dict[str, Any], best: str, other: str, what: str) -> str:
+    one = next(
+        one
+        for one in results["comparisons"]
+        if (one["a"], one["b"], one["metric"]) == (best, other, results["metrics"][0])
+    )
+    if one["low"] is None:
+        return f"Against {what} nothing can be told: too few questions."
+    points = f"{100 * one['difference']:+.1f} points [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
+    way = "better than" if one["low"] > 0 else "worse than" if one["high"] < 0 else "not clearly other than"
+    return (
+        f"Tuned on the selected rows it is {way} on {what}: {points}."
+        if other != BASE
+        else (f"It is {way} {what}: {points}.")
+    )
