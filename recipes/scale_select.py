@@ -69,7 +69,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from datasets import concatenate_datasets
 
     from tamis import arms, dry_run, hub, models, scorers, scoring
-    from tamis.arm_names import folder
     from tamis.run import Run
     from tamis.scale_select import (
         answering,
@@ -84,12 +83,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         reading,
         telling,
         ties,
+        tuning,
     )
     from tamis.scale_select.dry_run import estimate
     from tamis.scale_select.release import ScaleSelectRelease, side_by_side
     from tamis.scoring import attach_scores
     from tamis.sources import pin
-    from tamis.training.vlm_tuning import train_vlms
 
     read = {"image_column": "image", "text_column": "text"}
     stages = {stage: scorers.build(some, **read) for stage, some in config.stages().items()}
@@ -147,11 +146,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     rows = arms.with_arms(rows, subsets[config.seed])
 
     # ---- 4. Train ----------------------------------------------------------------------------------------------------
-    # One model an arm, all of them with the same settings: as many epochs, or as many steps (max_train_steps).
+    # One model an arm, all of them with the same settings.
     tuned = {}
     for seed, some in subsets.items():
-        named = {folder(name, seed, config.seed): subset for name, subset in some.items()}
-        tuned |= train_vlms(named, config, run, seed=seed)
+        tuned |= tuning.tune(some, by_seed[seed], config, run, seed=seed, main_seed=config.seed)
     models.release()
     # Every arm sits the benchmark.
     paths = {name: adapter.path for name, adapter in tuned.items()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tamis import models
 from tamis.dry_run import duration, elsewhere, peak_memory, size, size_of, timed
 from tamis.scale_select import arm_forms
+from tamis.scale_select.tuning import steps_of
 from tamis.scoring import attach_scores
 from tamis.training.vlm_tuning import train_vlms
 
@@ -60,8 +61,10 @@ def estimate(
         [tuned] = train_vlms({"dry-run": sample}, few, run).values()
         del run.stages[before:]
     each = tuned.train_metrics["seconds"] / tuned.train_metrics["steps"]
-    counts = [arm_forms.rows_of(arm, rows) for arm in sitting if arm.name != arm_forms.BASE]
-    steps = sum(config.max_train_steps or -(-count * config.num_train_epochs // batch) for count in counts)
+    trained = [arm for arm in sitting if arm.name != arm_forms.BASE]
+    counts = [arm_forms.rows_of(arm, rows) for arm in trained]
+    counts = [max(counts) if arm.matched else count for arm, count in zip(trained, counts, strict=True)]
+    steps = sum(steps_of(count, config) for count in counts)
     repos = {repo for some in (*stages.values(), others, examiners) for scorer in some for repo in scorer.models}
     stored = pool.rows.with_format("arrow")[:].nbytes
     return [

@@ -46,7 +46,8 @@ def meaning(arm: Arm, rankings: dict[str, dict[str, float]]) -> str:
         parts = [column if weight == 1 else f"{weight:g} x {column}" for column, weight in weights.items()]
         told = f"the highest {'mean of ' if len(parts) > 1 else ''}{', '.join(parts)}"
     kept = [f"the mixture of {mark.removeprefix('per-')}s kept" for mark in sorted(arm.marks) if mark != "matched"]
-    return "; ".join([told, *kept])
+    longer = ["for as many steps as the largest arm"] if arm.matched else []
+    return "; ".join([told, *kept, *longer])
 
 
 def scores(results: dict[str, Any], best: str, name: Name) -> Table:
