@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         questions = attach_scores(questions, scorer, run=run, batch_size=config.batch_size)
     models.release()
     described = arms.numeric(questions, [column for scorer in describers for column in scorer.columns])
-    run.nulls = arms.nulls(questions, described, weighted=None)
+    run.nulls = arms.nulls(questions, described)
 
     # ---- 3. Select ---------------------------------------------------------------------------------------------------
     # By picture: no test picture is seen in training. By row, as in the report: to see what that lets through.
@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     results |= {"chosen": right, "best": best, "leak": leak, "eight_bit": eight, "not_run": config.not_run}
     results |= {"asked": measuring.by_level(questions, described, seed=config.seed), "refused": gathered.refused}
     results |= {"training": {name: adapter.train_metrics for name, adapter in adapters.items()}}
-    results |= {"nulls_answers": arms.nulls(answers, measured, weighted=None), "silent": measuring.silent(answers)}
+    results |= {"nulls_answers": arms.nulls(answers, measured), "silent": measuring.silent(answers)}
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
     if run.is_main:

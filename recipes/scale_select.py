@@ -25,7 +25,7 @@ from typing import Annotated, Any
 
 from tamis.arm_settings import SeedSettings
 from tamis.config import RunConfig, parse, plain_errors
-from tamis.scale_select.settings import ScaleSelectSettings
+from tamis.scale_select.settings import RARITY, ScaleSelectSettings
 from tamis.training.vlm_tuning import VlmTuning
 
 PAPER = {  # what the paper and its scripts state; behind that, other names of the same
@@ -69,6 +69,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from datasets import concatenate_datasets
 
     from tamis import arms, dry_run, hub, models, scorers, scoring
+    from tamis.arm_names import folder
+    from tamis.durable import write_json
     from tamis.run import Run
     from tamis.scale_select import (
         answering,
@@ -102,7 +104,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # ---- 1. Read -----------------------------------------------------------------------------------------------------
     # Whatever would end a run in its last act is said now, before hours are spent.
     scoring.pin_models([*scoring_all, *examiners], run)
-    if config.push_to_hub and not config.dry_run:  # may we write there?
+    tuning.refuse_unfit(config, run)
+    if config.push_to_hub and not config.dry_run and not config.stage:  # may we write there?
         hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
         hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)
     pool = reading.read(config.sources, run=run, seed=config.seed, limit=config.limit, **config.reading())
@@ -111,9 +114,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         run.say(line)
     rows = pool.rows.add_column("language", languages.languages(pool.rows, "text"))
     used = {f"composition: {name}": name for name in config.composition} | {"fault_column": config.fault_column}
-    scoring.refuse_unfit(rows.features, scoring_all, ranked={}, used=used)
-    columns = [*rows.features, "corpus_rarity", *(name for one in scoring_all for name in one.columns)]
-    rankings.refuse_unfit(config.rankings, columns)
+    scoring.refuse_unfit(rows.features, scoring_all, ranked=config.weighed(), used=used)
+    columns = dict(rows.features) | {name: kind for one in scoring_all for name, kind in one.columns.items()}
+    composition.refuse_unfit(columns, used)
+    rankings.refuse_unfit(config.rankings, [*columns, RARITY])
     scoring.refuse_unfit(exam.questions.features, examiners, ranked={}, used={})
     if config.dry_run:
         figures = estimate(pool, exam, stages, others, examiners, config, run=run)
@@ -128,14 +132,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             rows = attach_scores(rows, scorer, run=run, batch_size=config.batch_size)
         models.release()
     if config.stage:
-        run.nulls = arms.nulls(rows, arms.numeric(rows, rows.column_names), weighted=None)
+        run.nulls = arms.nulls(rows, arms.numeric(rows, rows.column_names))
         results = run.results(arms={}, comparisons=[])
-        run.say(run.finish(results))
+        if run.is_main:
+            write_json(run.output_dir / f"results.{config.stage}.json", results)
+        arms.show_nulls(run)
+        run.close()
         return results
     # Is the task that the judge reads the one that people gave? The benchmark's questions are labelled.
     [tasker] = scorers.build([answering.tasker(config)])
     labelled = attach_scores(exam.questions, tasker, run=run, batch_size=config.batch_size)
-    rows = rows.add_column("corpus_rarity", rarity.rarity(rows["task_subtask"][:]))
+    rows = rows.add_column(RARITY, rarity.rarity(rows["task_subtask"][:]))
     for scorer in others:
         rows = attach_scores(rows, scorer, run=run, batch_size=config.batch_size)
     models.release()
@@ -143,13 +150,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # ---- 3. Select ---------------------------------------------------------------------------------------------------
     rows = rankings.with_rankings(rows, config.rankings)
     subsets = {seed: arm_forms.subsets(rows, some, seed=seed) for seed, some in by_seed.items()}
-    rows = arms.with_arms(rows, subsets[config.seed])
+    named = {folder(arm, seed, config.seed): some[arm] for seed, some in subsets.items() for arm in some}
+    rows = arms.with_arms(rows, named)
 
     # ---- 4. Train ----------------------------------------------------------------------------------------------------
-    # One model an arm, all of them with the same settings.
-    tuned = {}
+    # One model an arm: as many epochs each, or, of matched ones, as many steps as the largest takes.
+    tuned, most = {}, max(map(len, subsets[config.seed].values()))
     for seed, some in subsets.items():
-        tuned |= tuning.tune(some, by_seed[seed], config, run, seed=seed, main_seed=config.seed)
+        tuned |= tuning.tune(some, by_seed[seed], config, run, most=most, seed=seed, main_seed=config.seed)
     models.release()
     # Every arm sits the benchmark.
     paths = {name: adapter.path for name, adapter in tuned.items()}
@@ -171,7 +179,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     models.release()
     asked = answering.metrics(config)
     measured = arms.numeric(rows, [column for one in scoring_all for column in one.columns] + config.ranked())
-    run.nulls = arms.nulls(rows, measured, weighted=None)
+    run.nulls = arms.nulls(rows, measured, weighted=config.ranked())
     results = run.results(
         **run.from_main(measuring.measure(answers, asked, best=best, seed=config.seed) if run.is_main else None)
     )
@@ -186,7 +194,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     results |= {"faults": [asdict(one) for one in found]}
     results |= {"training": {name: adapter.train_metrics for name, adapter in tuned.items()}}
     results |= {"tasks": examining.tasks(labelled, config.seed)}
-    results |= {"nulls_answers": arms.nulls(answers, asked, weighted=None)}
+    results |= {"nulls_answers": arms.nulls(answers, asked)}
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
     if run.is_main:
@@ -194,9 +202,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             dataset_id=config.hub_dataset_id or hub.unpushed_id("scale", "pool"),
             model_id=config.hub_model_id or hub.unpushed_id("scale", "vlm"),
             sources=pool.sources,
+            exam_sources=exam.sources,
             base=pin(config.base_model, "model", config.base_revision),
             pool=rows,
-            subsets=subsets[config.seed],
+            subsets=named,
             answers=answers,
             replies=side_by_side(replies),
             arms=by_seed[config.seed],

@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         decided = deciding.decided(fitted_on, tested, config.base_model, root, replier.prompt, adapter=last)
         models.release()
     results["decision"] = decided.told if decided else None
-    results["nulls_replies"] = arms.nulls(replies, [f"{REPLY}_score", *judges.values(), *truths], weighted=None)
+    results["nulls_replies"] = arms.nulls(replies, [f"{REPLY}_score", *judges.values(), *truths])
 
     # ---- 5. Publish --------------------------------------------------------------------------------------------------
     if run.is_main:

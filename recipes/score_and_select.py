@@ -164,7 +164,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # Nothing is trained here. What the selection bought is measured on the scores, the selecting one among them.
     measured = [column for scorer in scoring for column in scorer.columns] + [*(config.weights or {}), by]
     measured = arms.numeric(pool, measured)
-    run.nulls = arms.nulls(pool, measured, weighted=by if config.weights else None) | run.nulls
+    run.nulls = arms.nulls(pool, measured, weighted=[by] if config.weights else ()) | run.nulls
     found = run.from_main(arms.measure(pool, subsets, measured, seed=config.seed) if run.is_main else None)
     results = run.results(arms=found["arms"], comparisons=found["comparisons"])
 

@@ -62,7 +62,7 @@ def test_true_and_false_have_a_mean_and_a_picture() -> None:
 
 
 def test_every_null_has_a_reason() -> None:
-    found = arms.nulls(pool(), ["quality", "clip_similarity", "good"], weighted="good")
+    found = arms.nulls(pool(), ["quality", "clip_similarity", "good"], weighted=["good"])
     assert found == {
         "quality": {"null in the source": 2},
         "clip_similarity": {"text: empty": 1, "image: null": 1},

@@ -32,7 +32,7 @@ def curated(cut: select.Cut | None = None, config: dict[str, Any] | None = None,
     pool = arms.with_arms(pool, subsets)
     results = {
         "config": {"seed": 0, "output_dir": "/secret/place", **(config or {})},
-        "nulls": arms.nulls(pool, ["quality"], None),
+        "nulls": arms.nulls(pool, ["quality"]),
         "sources": [],
         "versions": versions(),
         **arms.measure(pool, subsets, ["quality"], seed=0),

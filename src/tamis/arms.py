@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +80,13 @@ def numeric(dataset: Dataset, columns: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(columns) if kinds[name].startswith(("float", "int", "uint", "bool"))]
 
 
-def nulls(pool: Dataset, columns: Sequence[str], weighted: str | None) -> dict[str, dict[str, int]]:
-    """Rows without a value in these columns, by reason: NAME_error's, or none was given. weighted: a mean of ours."""
+def nulls(pool: Dataset, columns: Sequence[str], weighted: Collection[str] = ()) -> dict[str, dict[str, int]]:
+    """Rows without a value in these columns, by reason: NAME_error's, or none was given. weighted: means of ours."""
     found = {}
     for column in columns:
         empty = np.flatnonzero(np.isnan(column_values(pool, column)))
-        own = error_column(pool.column_names, column)
-        silent = "a column it weighs is null" if column == weighted else "null in the source"
+        own = None if column in weighted else error_column(pool.column_names, column)
+        silent = "a column it weighs is null" if column in weighted else "null in the source"
         reasons = pool[own][:] if own and len(empty) else [None] * len(pool)
         found[column] = dict(Counter(reasons[row] or silent for row in empty.tolist()))
     return found
@@ -151,6 +151,11 @@ def show(
         run.say()
         for line in table:
             run.say(line[0].ljust(first) + "".join(line[one].rjust(wide[one]) for one in part))
+    show_nulls(run, nulls)
+
+
+def show_nulls(run: Run, nulls: dict[str, dict[str, dict[str, int]]] | None = None) -> None:
+    """Which columns have none, why, and in how many rows."""
     for what, found in ({"rows": run.nulls} if nulls is None else nulls).items():
         for columns_without, reason, count in nulls_by_reason(found):
             run.say(f"{count:,} {what} without {', '.join(columns_without)}: {reason}")

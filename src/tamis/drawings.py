@@ -138,5 +138,5 @@ def with_diversity(drawn: Dataset, group: Sequence[str], embedding: str = "clip_
 def nulls(drawn: Dataset, metrics: Sequence[str], contests: Dataset | None) -> dict[str, dict[str, int]]:
     """By reason: pictures that could not be drawn (column image), drawn ones without a metric, pairs not judged."""
     found = {"image": dict(Counter(why for why in drawn["image_error"][:] if why is not None))}
-    found |= arms.nulls(drawn, metrics, weighted=None)
-    return found | (arms.nulls(contests, ["pairwise_win"], weighted=None) if contests is not None else {})
+    found |= arms.nulls(drawn, metrics)
+    return found | (arms.nulls(contests, ["pairwise_win"]) if contests is not None else {})

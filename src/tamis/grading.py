@@ -184,12 +184,12 @@ def measure(
 
 
 def _parts(drawn: Dataset, columns: Iterable[str], among: Sequence[int] | None = None) -> dict[str, list[int]]:
-    """Rows by what they have in a column; keys are @COLUMN=VALUE."""
+    """Rows by what they have in a column, but for nulls; keys are @COLUMN=VALUE."""
     found: dict[str, list[int]] = {}
     for column in columns:
-        labels = [str(label) for label in drawn[column][:]]
+        labels = [None if label is None else str(label) for label in drawn[column][:]]
         rows = range(len(labels)) if among is None else among
-        for label in sorted({labels[row] for row in rows}):
+        for label in sorted({labels[row] for row in rows} - {None}):
             found[f"@{column}={label}"] = [row for row in rows if labels[row] == label]
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,8 @@ def test_arms_are_as_large_as_each_other_and_named_in_the_pool(pool: Any, small:
     assert all(score is None or score <= lowest for row, score in scores.items() if row not in kept)
     selected = load_dataset("me/scale-select", "scale-10pct", split="train")
     assert set(selected["row_id"]) == kept
+    other = load_dataset("me/scale-select", "random-10pct.1.seed-5.rows", split="train")["row_id"]
+    assert set(other) == inside["random-10pct.1.seed-5"] != main_seed["random-10pct.1"]
     ids = load_dataset("me/scale-select", "random-10pct.1.rows", split="train")
     assert set(ids["row_id"]) == main_seed["random-10pct.1"] and "image" not in ids.column_names
 
@@ -154,6 +157,26 @@ def test_results_have_the_form_that_all_recipes_share(small: tuple) -> None:
     assert {one["column"] for one in written["composition"]} == {"source", "task_category", "task_subtask", "language"}
 
 
+def test_cards_tell_what_was_done_and_no_more(small: tuple) -> None:
+    folder, results, _ = small
+    cards = {
+        kind: (folder / "hub" / kind / "me" / name / "README.md").read_text()
+        for kind, name in (("models", "scale-select-lora"), ("datasets", "scale-select"))
+    }
+    verdict = re.search(r"\*\*(Tuned on .*?)\*\*", cards["models"]).group(1)
+    assert "its draws and seeds, one by one: " in verdict and verdict.replace("\\", "")[:60] in cards[
+        "datasets"
+    ].replace("\\", "")
+    assert "here it is the mean of `rated_image_level`, `text_quality_overall`, `multimodal_overall`" in cards["models"]
+    assert "### By task" in cards["models"] and "### By benchmark" not in cards["models"]
+    assert "None" not in [
+        part.partition("=")[2] for told in results["arms"].values() for part in told if "@task=" in part
+    ]
+    assert results["nulls"]["scale_score"] == {} or set(results["nulls"]["scale_score"]) == {
+        "a column it weighs is null"
+    }
+
+
 def test_no_path_in_anything_published(small: tuple, hub: Any) -> None:
     folder, _, _ = small
     nothing_told_of_here(folder, hub.environment["HF_TOKEN"], least=6)
@@ -165,6 +188,7 @@ def test_a_stage_runs_alone_and_is_found_by_the_whole_run(lean: Path, main: Any,
     for stage in ("text", "multimodal"):
         results = main([*LEAN, "--stage", stage, "--output_dir", str(out)])
         assert results["arms"] == {} and not (out / "adapters").exists() and not (out / "hub").exists()
+        assert (out / f"results.{stage}.json").is_file() and not (out / "results.json").exists()
     named = {stage["name"] for stage in results["stages"]}
     assert {"score task", "score general_caption", "score task_caption", "score multimodal"} <= named
     assert not {"score rated_image", "score text_quality"} & named
@@ -244,9 +268,13 @@ def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsy
         (["--arms", "base", "scale-10pct"], "no random arm of its size"),
         (["--arms", "scale-10pct", "random-10pct"], "arms: base is not among them"),
         (["--arms", "base", "random-10pct", "best-10pct"], "arms: 'best-10pct' is not accepted"),
-        (["--rankings", "{scale: {no_such_score: 1}}"], "rankings: scale: no column 'no_such_score'"),
+        (["--rankings", "{scale: {no_such_score: 1}}"], "rankings: scale: no_such_score: no column 'no_such_score'"),
         (["--sources", "{source: Nowhere}"], "source: 'Nowhere' is not known"),
         (["--benchmarks", "{dataset: tiny/benchmark, part: test}"], "benchmarks: 'part' is not known"),
+        (["--composition", "text_quality_overall"], "expected texts, whole numbers, or true and false"),
+        (["--rankings", "{scale: {task_subtask: 1}}"], "not a number"),
+        (["--keep_columns", "language"], "is the name of a column that is made here"),
+        (["--arms", "base", "scale-10pct", "random-15pct", "random-10pct.per-source"], "no random arm of its size"),
         (["--composition", "colour"], "composition: colour: no column 'colour'"),
         (["--fault_column", "fault"], "fault_column: no column 'fault'"),
         (["--stage", "all"], "stage: 'all'"),

@@ -23,7 +23,7 @@ def test_a_matched_arm_takes_the_steps_of_the_largest(run: Run) -> None:
         "scale-2.matched": rows.select(range(2)),
     }
     config = VlmTuning(base_model="tiny/vlm", train_batch_size=2, num_train_epochs=1, learning_rate=1e-3, lora_r=2)
-    found = tuning.tune(subsets, arms, config, run, seed=3, main_seed=0)
+    found = tuning.tune(subsets, arms, config, run, most=6, seed=3, main_seed=0)
     steps = {name: adapter.train_metrics["steps"] for name, adapter in found.items()}
     assert steps == {"full.seed-3": 3, "scale-2.seed-3": 1, "scale-2.matched.seed-3": 3}
 

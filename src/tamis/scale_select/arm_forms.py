@@ -48,7 +48,7 @@ def refuse_unfit(arms: Sequence[Arm], *, composite: str = COMPOSITE) -> None:
     best = headline(arms, composite=composite)
     if BASE not in [arm.name for arm in arms]:
         raise ConfigError(f"arms: {BASE} is not among them; what tuning changes is told against it")
-    if not any(arm.way == RANDOM for arm in equals(arms, best)):
+    if not any(arm.way == RANDOM and not arm.marks for arm in equals(arms, best)):
         raise ConfigError(f"arms: {best} has no {RANDOM} arm of its size beside it; give {_like(best, RANDOM)}")
 
 
@@ -64,6 +64,11 @@ def equals(arms: Sequence[Arm], name: str) -> list[Arm]:
     """The other arms of the same size, in their order."""
     own = next(arm for arm in arms if arm.name == name)
     return [arm for arm in arms if arm.name != name and (arm.k, arm.percent) == (own.k, own.percent)]
+
+
+def drawn_like(name: str) -> str:
+    """The random arm of an arm's size, its draws together."""
+    return _like(name, RANDOM)
 
 
 def rows_of(arm: Arm, pool_rows: int) -> int:

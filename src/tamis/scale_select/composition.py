@@ -8,7 +8,7 @@ Rows without a value are a group of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from tamis import cards
 from tamis.columns import groups, members
+from tamis.config import ConfigError
 from tamis.metrics.resampling import LEVEL
 from tamis.seeds import seed_of
 
@@ -63,6 +64,16 @@ class Mixture:
     @property
     def pool_shares(self) -> np.ndarray:
         return self.pool / max(1, self.pool.sum())
+
+
+def refuse_unfit(columns: Mapping[str, Any], used: Mapping[str, str | None]) -> None:
+    """Before anything is scored. columns: all that there will be, with their features; used: setting to column."""
+    for setting, column in used.items():
+        kind = getattr(columns.get(column), "dtype", None)
+        if column is not None and not str(kind).startswith(("string", "large_string", "int", "uint", "bool")):
+            raise ConfigError(
+                f"{setting}: column {column!r} is {kind}; expected texts, whole numbers, or true and false"
+            )
 
 
 def mixtures(pool: Dataset, subsets: dict[str, Dataset], columns: Sequence[str]) -> list[Mixture]:

@@ -34,8 +34,7 @@ def estimate(
 ) -> list[tuple[str, str]]:
     """Scores a few rows with every stage, tunes a few steps, asks a few questions. config: the recipe's settings."""
     rows, seeds, seconds, lines = len(pool.rows), config.by_seed(), 0.0, []
-    batch = config.train_batch_size * config.gradient_accumulation_steps
-    sample = pool.rows.select(range(min(rows, max(ROWS, batch))))
+    sample = pool.rows.select(range(min(rows, ROWS)))  # one chunk: several ranks would not share it
     asked = exam.questions.select(range(min(len(exam.questions), ROWS)))
     sitting = [arm for arms in seeds.values() for arm in arms]
     with elsewhere(run) as folder:

@@ -60,8 +60,8 @@ def drawn(questions: Dataset, count: int, seed: int) -> Dataset:
     """So many questions with a picture, drawn by seed."""
     from tamis.seeds import seed_of
 
-    pictured = [at for at, picture in enumerate(questions["picture"][:]) if picture]
     row_ids = questions["row_id"][:]
+    pictured = [at for at, picture in enumerate(questions["picture"][:]) if picture != row_ids[at]]
     chosen = sorted(pictured, key=lambda at: seed_of("replies", seed, row_ids[at]))[:count]
     return questions.select(sorted(chosen)).flatten_indices()
 
@@ -85,7 +85,9 @@ def _named(rows: Dataset, name: str) -> Dataset:
     made = {
         "row_id": [f"{name}/{row_id}" for row_id in rows["row_id"][:]],
         "benchmark": [name] * len(rows),
-        "picture": [_content(row["image"]) for row in rows.select_columns(["image"])],
+        "picture": [
+            _content(row["image"]) or f"{name}/{row['row_id']}" for row in rows.select_columns(["row_id", "image"])
+        ],
         "text": [as_text(*row) for row in asked],
     }
     beside = Dataset.from_dict(made, features=Features({key: Value("string") for key in made}))
@@ -114,7 +116,7 @@ def tasks(read: Dataset, seed: int) -> dict[str, Any] | None:
     }
 
 
-def _content(picture: Any) -> str:
+def _content(picture: Any) -> str | None:
     """What tells pictures apart: several questions may be about one. Questions without one count as one each."""
     nothing = picture is None or (picture.get("bytes") is None and picture.get("path") is None)
-    return "" if nothing else hashlib.sha256(image_bytes(picture)).hexdigest()[:32]
+    return None if nothing else hashlib.sha256(image_bytes(picture)).hexdigest()[:32]

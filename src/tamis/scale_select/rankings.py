@@ -63,11 +63,10 @@ def with_rankings(pool: Dataset, rankings: Rankings, *, composite: str = COMPOSI
 
 def _refuse_weights(name: str, weights: Mapping[str, float]) -> None:
     numbers = all(
-        isinstance(weight, int | float) and not isinstance(weight, bool) and math.isfinite(weight) and weight >= 0
+        isinstance(weight, int | float) and not isinstance(weight, bool) and math.isfinite(weight) and weight > 0
         for weight in weights.values()
     )
-    if not numbers or not any(weights.values()):
+    if not numbers or not weights:
         raise ConfigError(
-            f"rankings: {name}: {dict(weights)} is not accepted; expected column: weight, numbers from 0 up, "
-            "not all zero"
+            f"rankings: {name}: {dict(weights)} is not accepted; expected column: weight, numbers above 0"
         )

@@ -31,9 +31,10 @@ class ScaleSelectRelease:
     dataset_id: str
     model_id: str
     sources: list[Source]  # of the pool
+    exam_sources: list[Source]  # of the benchmarks, whose questions stand in the answers
     base: Source
     pool: Dataset  # with every score, and the arms of each row
-    subsets: dict[str, Dataset]  # of the main seed
+    subsets: dict[str, Dataset]  # by the folder of an arm and seed
     answers: Dataset
     replies: Dataset  # of the model as it is and of the best arm, side by side
     arms: list[Arm]  # of the main seed
@@ -52,8 +53,9 @@ class ScaleSelectRelease:
         """The whole scored pool, the selected rows as they are trained on, the row ids of every arm, all answers."""
         found: dict[str, Any] = {"scores": self._shown(self.pool), self.best: self._shown(self.subsets[self.best])}
         ids = {arm: rows.select_columns(["row_id", "source"]) for arm, rows in self.subsets.items()}
-        found |= {f"{arm}.rows": rows for arm, rows in ids.items() if arm not in (self.best, arm_forms.FULL)}
-        return found | {"answers": self.answers, "replies": self.replies}
+        plain = {arm for arm in ids if arm.partition(".seed-")[0] == arm_forms.FULL} | {self.best}
+        found |= {f"{arm}.rows": rows for arm, rows in ids.items() if arm not in plain}
+        return found | {"answers": self.answers} | ({"replies": self.replies} if len(self.replies) else {})
 
     def _shown(self, rows: Dataset) -> Dataset:
         """With its pictures where their licences are known; row_id and source name them all the same."""
@@ -61,15 +63,18 @@ class ScaleSelectRelease:
 
     @property
     def _pictured(self) -> bool:
-        return all(source.licence is not None for source in self.sources)
+        """A source's licence is that of its pictures where they come with it; pictures in a folder have their own."""
+        own = not any(entry.get("image_folder") for entry in self.results["config"]["sources"])
+        return own and all(source.licence not in (None, "unknown") for source in self.sources)
 
     def pictures(self) -> dict[str, bytes]:
         told = self.results
         found = {
             "pictures/arms.png": plots.arms(told["arms"], told["draws"], told["metrics"][0], self.best),
             "pictures/scores.png": report.histograms(self.pool, self.subsets[self.best], self._ranked_by),
-            "pictures/composition.png": composition.shift_plot(self.shifts),
         }
+        if self.shifts:
+            found["pictures/composition.png"] = composition.shift_plot(self.shifts)
         if self._pictured:
             sheet = report.contact_sheet(self.pool, self._ranked_groups, "image", self.by)
             found["pictures/examples.jpg"] = sheet
@@ -128,17 +133,22 @@ class ScaleSelectRelease:
         return cards.Card(cards.template("model_cards/scale_select.md.jinja"), metadata, self._values(why))
 
     def dataset_card(self) -> cards.Card:
-        licence, why = self._licence()
+        licence, why = self._licence(self.exam_sources)
         source = self.sources[0].repo_id if len(set(self.sources)) == 1 else None
         metadata = lora_cards.dataset_header(
             self.dataset_id, licence, source=source, rows=len(self.pool), tags=["visual-instruction-tuning"]
         )
-        metadata |= {"task_categories": [TASK], "source_datasets": sorted({one.repo_id for one in self.sources})}
+        metadata |= {"task_categories": [TASK], "source_datasets": self._source_names}
         return cards.Card(cards.template("dataset_cards/scale_select.md.jinja"), metadata, self._values(why))
+
+    @property
+    def _source_names(self) -> list[str]:
+        return sorted({"original" if source.local else source.repo_id for source in self.sources})
 
     def page(self, shown: dict[str, bytes]) -> str:
         told = self.results
         optional = {"Not used": telling.counted(told, "refused"), "Repaired": telling.counted(told, "repaired")}
+        optional |= {f"By {part}": telling.by_part(told, part, str) for part in ("task", "benchmark")}
         return report.html(
             title=f"scale_select: {len(self.subsets[self.best]):,} of {len(self.pool):,} rows",
             summary=[
@@ -152,7 +162,6 @@ class ScaleSelectRelease:
                 **{title: table for title, table in optional.items() if table},
                 "Arms": self._which(str),
                 "On the benchmark": telling.scores(told, self.best, str),
-                "By sub-task": telling.by_task(told, str),
                 "What selection moved": composition.shift_table(self.shifts),
                 "Stages": telling.stages(told),
                 "Training": tables.training(told, str),
@@ -177,8 +186,7 @@ class ScaleSelectRelease:
             "base_model": self.base.repo_id,
             "pool": f"{len(self.pool):,} rows of {len(told['pool'])} sources",
         }
-        for judge in ("image_judge", "text_judge", "caption_judge"):
-            ours[judge] = config[judge].get("model") or config[judge].get("judge", {}).get("model")
+        ours |= self._judges(config)
         return lora_cards.how_made(told, None) | {
             "repo_id": cards.Markdown(self.model_id),
             "dataset_id": cards.Markdown(self.dataset_id),
@@ -196,7 +204,15 @@ class ScaleSelectRelease:
             "optional": {what: cards.table(*table) for what, table in optional.items() if table},
             "which": cards.table(*self._which(code)),
             "scores": cards.table(*telling.scores(told, self.best, code)),
-            "tasks": cards.table(*telling.by_task(told, code)),
+            "parts": {
+                part: cards.table(*table)
+                for part in ("task", "benchmark")
+                if (table := telling.by_part(told, part, code))
+            },
+            "several_benchmarks": len(config["benchmarks"]) > 1,
+            "shifted": bool(self.shifts),
+            "composite": cards.Markdown(self._composite(code)),
+            "judges": cards.Markdown(", ".join(map(code, dict.fromkeys(self._judges(config).values())))),
             "comparisons": cards.table(*tables.comparisons(told, self.best, code)),
             "stages": cards.table(*telling.stages(told)),
             "shifts": cards.table(*composition.shift_table(self.shifts)),
@@ -221,6 +237,17 @@ class ScaleSelectRelease:
             else None,
             "differences": lora_cards.differences(ours, self.paper),
         }
+
+    @staticmethod
+    def _judges(config: dict[str, Any]) -> dict[str, str | None]:
+        settings = {name: config[name] for name in ("image_judge", "text_judge", "caption_judge")}
+        return {name: one.get("model") or one.get("judge", {}).get("model") for name, one in settings.items()}
+
+    def _composite(self, name: Any) -> str:
+        weights = self.results["config"]["rankings"][rankings.COMPOSITE]
+        return ", ".join(
+            name(column) + ("" if weight == 1 else f" (weight {weight:g})") for column, weight in weights.items()
+        )
 
     def _which(self, name: Any) -> telling.Table:
         rows = {arm: len(some) for arm, some in self.subsets.items()}
@@ -254,8 +281,8 @@ class ScaleSelectRelease:
     def _loading_rows(self) -> str:
         return lora_cards.loading_rows(self.dataset_id, {"pool": "scores", "selected": self.best, "answers": "answers"})
 
-    def _licence(self) -> tuple[str, str]:
-        return cards.derived_licence([self.base, *self.sources])
+    def _licence(self, more: Sequence[Source] = ()) -> tuple[str, str]:
+        return cards.derived_licence([self.base, *self.sources, *more])
 
 
 def side_by_side(replies: Sequence[Dataset]) -> Dataset:

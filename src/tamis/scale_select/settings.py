@@ -11,6 +11,7 @@ from tamis.scale_select.rankings import DEFAULT
 if TYPE_CHECKING:
     from tamis.arm_names import Arm
 
+RARITY, LANGUAGE, ARMS = "corpus_rarity", "language", "arms"  # columns that the recipe adds
 STAGES = ("image", "text", "task", "captions", "multimodal")
 RATED_IMAGE, TEXT, TASK, GENERAL, SPECIAL, MULTIMODAL = (
     "rated_image",
@@ -86,6 +87,8 @@ class ScaleSelectSettings:
         if not self.benchmarks:
             raise ConfigError("benchmarks: none; what a selection buys is measured on one")
 
+        if taken := [name for name in self.keep_columns if name in (RARITY, LANGUAGE, ARMS)]:
+            raise ConfigError(f"keep_columns: {taken[0]!r} is the name of a column that is made here")
         if not self.option_reading or len(set(self.option_reading)) < len(self.option_reading):
             raise ConfigError(f"option_reading: {self.option_reading} is not accepted; expected letters, words or both")
         if self.reply_begun and "words" not in self.option_reading:
@@ -148,6 +151,11 @@ class ScaleSelectSettings:
         from tamis.scale_select import rankings
 
         return [rankings.column(name) for name in self.rankings]
+
+    def weighed(self) -> dict[str, str]:
+        """Score columns that rankings weigh, by what they are called in a message; they must be numbers."""
+        columns = [(name, column) for name, weights in self.rankings.items() for column in weights]
+        return {f"rankings: {name}: {column}": column for name, column in columns if column != RARITY}
 
     def wanted_stages(self) -> tuple[str, ...]:
         """All of them; or the one that was asked for, behind those whose columns it reads."""

@@ -9,7 +9,7 @@ from tamis import cards
 from tamis.arm_names import Arm
 from tamis.metrics.stats import Comparison, Estimate
 from tamis.scale_select.answering import BASE
-from tamis.scale_select.arm_forms import FULL, RANDOM
+from tamis.scale_select.arm_forms import FULL, RANDOM, drawn_like
 
 Name = Callable[[str], str]
 Table = tuple[Sequence[str], list[list[Any]]]
@@ -45,7 +45,11 @@ def meaning(arm: Arm, rankings: dict[str, dict[str, float]]) -> str:
         weights = rankings[arm.way]
         parts = [column if weight == 1 else f"{weight:g} x {column}" for column, weight in weights.items()]
         told = f"the highest {'mean of ' if len(parts) > 1 else ''}{', '.join(parts)}"
-    kept = [f"the mixture of {mark.removeprefix('per-')}s kept" for mark in sorted(arm.marks) if mark != "matched"]
+    kept = [
+        f"in the shares that {mark.removeprefix('per-')}s have among the scored rows"
+        for mark in sorted(arm.marks)
+        if mark != "matched"
+    ]
     longer = ["for as many steps as the largest arm"] if arm.matched else []
     return "; ".join([told, *kept, *longer])
 
@@ -67,32 +71,32 @@ def scores(results: dict[str, Any], best: str, name: Name) -> Table:
                 "–" if arm not in found else difference(found[arm]),
             ]
         )
-    return ["arm", leading, "of full data's", "draws and seeds, one by one", f"{best} minus it"], lines
+    return ["arm", leading, "of full data's", "draws and seeds: lowest to highest", f"{best} minus it"], lines
 
 
-def by_task(results: dict[str, Any], name: Name) -> Table:
-    """A line an arm, a column a sub-task of the benchmark."""
-    parts = list(dict.fromkeys(part for told in results["arms"].values() for part in told if "@task=" in part))
-    parts = [part for part in parts if part.startswith(f"{results['metrics'][0]}@")]
+def by_part(results: dict[str, Any], part: str, name: Name) -> Table | None:
+    """A line an arm, a column a sub-task, or a benchmark where there are several."""
+    parts = list(dict.fromkeys(one for told in results["arms"].values() for one in told if f"@{part}=" in one))
+    parts = [one for one in parts if one.startswith(f"{results['metrics'][0]}@")]
     lines = []
     for arm, told in results["arms"].items():
-        known = [told.get(part) for part in parts]
+        known = [told.get(one) for one in parts]
         lines.append([name(arm), *("–" if one is None else cards.interval(Estimate.of(one)) for one in known)])
-    return ["arm", *(part.partition("=")[2] for part in parts)], lines
+    return (["arm", *(one.partition("=")[2] for one in parts)], lines) if len(parts) > 1 else None
 
 
 def stages(results: dict[str, Any]) -> Table:
-    """What each stage cost, in the order of the run; what a scorer found in the journal is counted apart."""
+    """What each stage cost in the last start of the run: what stands in the journal cost an earlier one."""
     lines = []
     for one in results["stages"]:
         rows = one.get("rows")
         if one["name"].startswith("publish"):
             continue
-        rate = one.get("rows_per_second")
-        lines.append(
-            [one["name"], rows if rows is not None else "–", f"{one['seconds']:,.1f}", "–" if rate is None else rate]
-        )
-    return ["stage", "rows", "seconds", "rows a second"], lines
+        found = one.get("chunks_reused", 0) or one.get("adapters_reused", 0)
+        rate = None if found else one.get("rows_per_second")
+        rows = "–" if rows is None else rows
+        lines.append([one["name"], rows, f"{one['seconds']:,.1f}", "–" if rate is None else rate, found or "–"])
+    return ["stage", "rows", "seconds", "rows a second", "chunks or models found made"], lines
 
 
 def ties(results: dict[str, Any], name: Name) -> Table:
@@ -130,9 +134,7 @@ def difference(one: dict[str, Any]) -> cards.Markdown:
 
 def verdict(results: dict[str, Any], best: str) -> str:
     """The claim, held against what was measured: whichever way it falls."""
-    random = next(
-        arm for arm in results["arms"] if arm.startswith(f"{RANDOM}-") and arm.endswith(best.partition("-")[2])
-    )
+    random = drawn_like(best)
     told = [_held(results, best, random, "as many rows drawn at random")]
     if FULL in results["arms"]:
         told.append(_held(results, best, FULL, "the whole pool"))
@@ -141,17 +143,18 @@ def verdict(results: dict[str, Any], best: str) -> str:
 
 
 def _held(results: dict[str, Any], best: str, other: str, what: str) -> str:
-    one = next(
-        one
-        for one in results["comparisons"]
-        if (one["a"], one["b"], one["metric"]) == (best, other, results["metrics"][0])
-    )
+    metric = results["metrics"][0]
+    one = next(one for one in results["comparisons"] if (one["a"], one["b"], one["metric"]) == (best, other, metric))
     if one["low"] is None:
         return f"Against {what} nothing can be told: too few questions."
     points = f"{100 * one['difference']:+.1f} points [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
     way = "better than" if one["low"] > 0 else "worse than" if one["high"] < 0 else "not clearly other than"
-    return (
-        f"Tuned on the selected rows it is {way} on {what}: {points}."
-        if other != BASE
-        else (f"It is {way} {what}: {points}.")
-    )
+    among = ""
+    if other.startswith(f"{RANDOM}-"):
+        # An interval over questions does not know what another draw would have given.
+        drawn, own = results["draws"][other], results["arms"][best][metric]["value"]
+        among = f" (its draws and seeds, one by one: {drawn['lowest']:.3f} to {drawn['highest']:.3f}; here {own:.3f})"
+        if drawn["lowest"] <= own <= drawn["highest"]:
+            way = "not clearly other than"
+    subject = "It is" if other == BASE else "Tuned on the selected rows it is"
+    return f"{subject} {way} {'' if other == BASE else 'on '}{what}: {points}{among}."

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tamis.arm_names import folder
+from tamis.config import ConfigError
 from tamis.training.vlm_tuning import train_vlms
 
 if TYPE_CHECKING:
@@ -19,16 +20,29 @@ if TYPE_CHECKING:
     from tamis.training.vlm_tuning import VlmTuning
 
 
+def refuse_unfit(config: VlmTuning, run: Run) -> None:
+    """What training would refuse once everything is scored."""
+    if config.train_batch_size % run.ranks:
+        raise ConfigError(f"train_batch_size: {config.train_batch_size} cannot be shared by {run.ranks} ranks")
+
+
 def tune(
-    subsets: dict[str, Dataset], arms: Sequence[Arm], config: VlmTuning, run: Run, *, seed: int, main_seed: int
+    subsets: dict[str, Dataset],
+    arms: Sequence[Arm],
+    config: VlmTuning,
+    run: Run,
+    *,
+    most: int,
+    seed: int,
+    main_seed: int,
 ) -> dict[str, Adapter]:
-    """By the folder of an arm and seed. subsets: rows by the arm's name, of one seed."""
+    """By the folder of an arm and seed. subsets: rows by the arm's name, of one seed. most: rows of the largest arm of
+    the main seed; those that training leaves out count too."""
     matched = {arm.name for arm in arms if arm.matched}
-    most = max(steps_of(len(rows), config) for rows in subsets.values())
     found: dict[str, Adapter] = {}
     for names, settings in (
         (subsets.keys() - matched, config),
-        (subsets.keys() & matched, dataclasses.replace(config, max_train_steps=most)),
+        (subsets.keys() & matched, dataclasses.replace(config, max_train_steps=steps_of(most, config))),
     ):
         some = {folder(name, seed, main_seed): rows for name, rows in subsets.items() if name in names}
         if some:
