@@ -56,11 +56,12 @@ def agreement(results: dict[str, Any], name: Name) -> tuple[list[str], Lines]:
 
 def training(results: dict[str, Any], name: Name) -> tuple[list[str], Lines]:
     """Cost and losses of every LoRA."""
-    head = ["adapter", "rows", "steps", "parameters", "loss, first", "last", "rows an hour", "memory, GB"]
+    head = ["adapter", "rows", "left out", "steps", "parameters", "loss, first", "last", "rows an hour", "memory, GB"]
     lines = [
         [
             name(folder),
             told["rows"],
+            told.get("rows_left_out", 0),
             told["steps"],
             told["trainable_parameters"],
             cards.number(round(told["loss_first"], 4)),
