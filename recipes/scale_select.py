@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return {"dry_run": dict(figures)}
 
     # ---- 2. Score ----------------------------------------------------------------------------------------------------
-    # Five stages, each of which can be run alone, elsewhere and earlier: the journal has what is done.
+    # Five stages, each of which can be run alone and earlier: the journal has what is done.
     for stage in config.wanted_stages():
         for scorer in stages[stage]:
             rows = attach_scores(rows, scorer, run=run, batch_size=config.batch_size)
