@@ -91,6 +91,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     from tamis.scale_select.release import ScaleSelectRelease, side_by_side
     from tamis.scoring import attach_scores
     from tamis.sources import pin
+    from tamis.training.chat_lora import refuse_unfit_ranks
 
     read = {"image_column": "image", "text_column": "text"}
     stages = {stage: scorers.build(some, **read) for stage, some in config.stages().items()}
@@ -104,7 +105,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # ---- 1. Read -----------------------------------------------------------------------------------------------------
     # Whatever would end a run in its last act is said now, before hours are spent.
     scoring.pin_models([*scoring_all, *examiners], run)
-    tuning.refuse_unfit(config, run)
+    refuse_unfit_ranks(config, run)
     if config.push_to_hub and not config.dry_run and not config.stage:  # may we write there?
         hub.claim(run, config.hub_dataset_id, "dataset", private=config.hub_private_repo)
         hub.claim(run, config.hub_model_id, "model", private=config.hub_private_repo)
@@ -162,9 +163,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # Every arm sits the benchmark.
     paths = {name: adapter.path for name, adapter in tuned.items()}
     answered = []
-    for sitting in answering.sittings(
-        {seed: list(some) for seed, some in subsets.items()}, paths, main_seed=config.seed
-    ):
+    for sitting in answering.sittings(subsets, paths, main_seed=config.seed):
         told = exam.questions
         for examiner in scorers.build(answering.scorers(config, sitting.adapter)):
             told = attach_scores(told, examiner, run=run, batch_size=config.eval_batch_size)
@@ -186,7 +185,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     results |= {"best": best, "draws": measuring.draws(answers, asked[0])}
     results |= {"relative": measuring.relative(results["arms"], asked[0]), "metrics": asked}
     results |= {"pool": pool.composition, "refused": pool.refused, "repaired": pool.repaired}
-    results |= {"ties": ties.told(rows, subsets[config.seed], by_seed[config.seed])}
+    tied = ties.of_arms(rows, subsets[config.seed], by_seed[config.seed])
+    results |= {"ties": {arm: asdict(one) | {"told": one.told} for arm, one in tied.items()}}
     mixtures = composition.mixtures(rows, subsets[config.seed], config.composition)
     shifts = [shift for one in mixtures for shift in composition.shifts(one, seed=config.seed)]
     results |= {"composition": [asdict(shift) for shift in shifts], "not_run": config.not_run}
@@ -214,6 +214,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             best=best,
             mixtures=mixtures,
             shifts=shifts,
+            ties=tied,
+            faults=found,
             measured=measured,
             scorers=[*scoring_all, *examiners],
             paper=PAPER,

@@ -127,7 +127,7 @@ def loading_chat(base: str, model_id: str, folder: str) -> str:
     )
 
 
-def loading_whole(base: str, model_id: str, folder: str) -> str:
+def loading_whole(model_id: str, folder: str) -> str:
     """The lines that load one of the published models, all of whose weights are there."""
     return (
         "from transformers import AutoModelForImageTextToText, AutoProcessor\n\n"

@@ -26,6 +26,11 @@ def means(results: dict[str, Any], metrics: Sequence[str], name: Name) -> tuple[
     return ["arm", *map(name, metrics)], lines
 
 
+def difference(one: dict[str, Any]) -> cards.Markdown:
+    """A comparison of results.json, as a cell."""
+    return cards.difference(Comparison(**{key: one[key] for key in ("difference", "low", "high", "p", "n")}))
+
+
 def comparisons(
     results: dict[str, Any], best: str, name: Name, wanted: Callable[[str], bool] = lambda metric: True
 ) -> tuple[list[str], Lines]:
@@ -33,8 +38,7 @@ def comparisons(
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in results["comparisons"]:
         if one["a"] == best and wanted(one["metric"]):
-            told = {key: one[key] for key in ("difference", "low", "high", "p", "n")}
-            found.setdefault((one["metric"], one["b"]), {})[one["clustered_by"]] = cards.difference(Comparison(**told))
+            found.setdefault((one["metric"], one["b"]), {})[one["clustered_by"]] = difference(one)
     ways = list(dict.fromkeys(way for told in found.values() for way in told))
     metrics = list(dict.fromkeys(metric for metric, _ in found))  # all arms of a metric together
     lines = sorted(found.items(), key=lambda item: metrics.index(item[0][0]))

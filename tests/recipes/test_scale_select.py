@@ -270,7 +270,10 @@ def test_a_dry_run_counts_and_publishes_nothing(main: Any, tmp_path: Path, capsy
         (["--arms", "base", "random-10pct", "best-10pct"], "arms: 'best-10pct' is not accepted"),
         (["--rankings", "{scale: {no_such_score: 1}}"], "rankings: scale: no_such_score: no column 'no_such_score'"),
         (["--sources", "{source: Nowhere}"], "source: 'Nowhere' is not known"),
-        (["--benchmarks", "{dataset: tiny/benchmark, part: test}"], "benchmarks: 'part' is not known"),
+        (
+            ["--benchmarks", "{dataset: tiny/benchmark, part: test}"],
+            "benchmarks[0]: unknown key 'part'; accepted: dataset, name,",
+        ),
         (["--composition", "text_quality_overall"], "expected texts, whole numbers, or true and false"),
         (["--rankings", "{scale: {task_subtask: 1}}"], "not a number"),
         (["--keep_columns", "language"], "is the name of a column that is made here"),

@@ -13,6 +13,7 @@ from typing import Any
 import killing
 import pytest
 import torch
+from cut_off import Killed
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from small_blip import files, weights
@@ -222,10 +223,6 @@ def test_dropout_is_left_on_where_it_is_asked_for(dpo: Train) -> None:
     }
     assert first[0.0]["loss_first"] == first[0.5]["loss_first"]  # B is zero: nothing to drop yet
     assert first[0.0]["loss_last"] != pytest.approx(first[0.5]["loss_last"], rel=1e-3)
-
-
-class Killed(BaseException):
-    """Ends a process as a kill does, as far as files are concerned."""
 
 
 def test_cut_off_anywhere_it_goes_on_to_the_same_bytes(dpo: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import killing
 import pytest
+from cut_off import Killed
 from small_diffusion import SD2, captions, equal, of_cells, picture, rows, settings, weights
 
 from tamis.run import Run
@@ -81,10 +82,6 @@ def test_a_killed_training_goes_on_to_the_same_bits_on_two_ranks(
         assert equal(weights(whole[name].path), weights(Path(path)))
         assert metrics["loss"] == whole[name].train_metrics["loss"]
     assert list((tmp_path / "training").iterdir()) == []
-
-
-class Killed(BaseException):
-    """Ends a process as a kill does, as far as files are concerned."""
 
 
 @pytest.mark.parametrize("where", ["step", "one adapter written", "all written"])

@@ -11,6 +11,7 @@ from typing import Any
 import killing
 import pytest
 import torch
+from cut_off import cut_off_at
 from small_blip import files, weights
 from small_diffusion import SAME, apart, picture
 from small_pairs import TINY, save_idefics3, save_with_template
@@ -205,27 +206,15 @@ def test_two_ranks_train_what_one_trains(tmp_path: Path) -> None:
     assert apart(one, two) < SAME
 
 
-class Killed(BaseException):
-    """Ends a process as a kill does, as far as files are concerned."""
-
-
 def test_cut_off_it_goes_on_to_the_same_bytes(tune: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the second epoch, rows by their length, with dropout."""
     config = settings(
         max_train_steps=None, num_train_epochs=2, checkpoint_seconds=0.0, lora_dropout=0.3, group_by_length=True
     )
     whole = tune(talks(10), config, "whole")
-    log = trl_training.Clock.on_log
 
-    def cut(self: Any, args: Any, state: Any, *told: Any, **more: Any) -> None:
-        if state.global_step == 4:
-            raise Killed
-        log(self, args, state, *told, **more)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(trl_training.Clock, "on_log", cut)
-        with pytest.raises(Killed):
-            tune(talks(10), config, "cut")
+    with cut_off_at(4, monkeypatch):
+        tune(talks(10), config, "cut")
     resumed = tune(talks(10), config, "cut")
     assert (tune.run.stages[-1]["steps"], resumed.train_metrics["steps"]) == (2, 5)
     assert files(whole.path) == files(resumed.path)

@@ -12,6 +12,7 @@ from typing import Any
 import killing
 import pytest
 import torch
+from cut_off import cut_off_at
 from datasets import Dataset
 from small_blip import files, of_cells, questions, row, weights
 from small_diffusion import SAME, apart, picture
@@ -120,27 +121,17 @@ def test_the_language_model_moves_and_is_saved_as_it_is(
     assert (made.train_metrics["steps"], made.train_metrics["rows"]) == (2, 10)
 
 
-class Killed(BaseException):
-    """Ends a process as a kill does, as far as files are concerned."""
-
-
 def test_cut_off_it_goes_on_to_the_same_bytes_and_is_found_again(
     vlm: Train, ten: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = settings(max_train_steps=5, checkpoint_seconds=0.0, lora_dropout=0.3)
     whole = vlm({"a": ten}, config, "whole")["a"]
-    log = trl_training.Clock.on_log
 
-    def cut(self: Any, args: Any, state: Any, *told: Any, **more: Any) -> None:
-        if state.global_step == 4:
-            (vlm.run.output_dir / "training" / f"vlm-{self.order.key[:32]}" / "checkpoint-9").mkdir()  # not whole
-            raise Killed
-        log(self, args, state, *told, **more)
+    def half(clock: Any) -> None:
+        (vlm.run.output_dir / "training" / f"vlm-{clock.order.key[:32]}" / "checkpoint-9").mkdir()  # not whole
 
-    with monkeypatch.context() as patched:
-        patched.setattr(trl_training.Clock, "on_log", cut)
-        with pytest.raises(Killed):
-            vlm({"a": ten}, config, "cut")
+    with cut_off_at(4, monkeypatch, half):
+        vlm({"a": ten}, config, "cut")
     resumed = vlm({"a": ten}, config, "cut")["a"]
     assert vlm.run.stages[-1]["steps"] == 2
     assert files(whole.path) == files(resumed.path)
@@ -233,23 +224,16 @@ def test_checkpoints_go_on_in_whatever_parts_their_steps_were_taken(
 
     config = settings(lora_dropout=0.0, train_batch_size=6, max_train_steps=4, checkpoint_seconds=0.0)
     whole = vlm({"a": ten}, config, "whole")["a"]
-    step, log = SFTTrainer.training_step, trl_training.Clock.on_log
+    step = SFTTrainer.training_step
 
     def little(self: Any, model: Any, inputs: Any, *more: Any) -> Any:
         if self.state.global_step and len(inputs["input_ids"]) > 1:
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return step(self, model, inputs, *more)
 
-    def cut(self: Any, args: Any, state: Any, *told: Any, **more: Any) -> None:
-        if state.global_step == 3:
-            raise Killed
-        log(self, args, state, *told, **more)
-
-    with monkeypatch.context() as patched:
+    with cut_off_at(3, monkeypatch) as patched:
         patched.setattr(SFTTrainer, "training_step", little)
-        patched.setattr(trl_training.Clock, "on_log", cut)
-        with pytest.raises(Killed):
-            vlm({"a": ten}, config, "parted")
+        vlm({"a": ten}, config, "parted")
     parted = vlm({"a": ten}, config, "parted")["a"]
     assert vlm.run.stages[-1]["steps"] == 2
     assert apart(weights(whole.path), weights(parted.path)) < SAME

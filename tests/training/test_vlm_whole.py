@@ -11,6 +11,7 @@ from typing import Any
 import killing
 import pytest
 import torch
+from cut_off import Killed, cut_off_at
 from safetensors.torch import load_file
 from small_blip import files
 from small_diffusion import SAME
@@ -121,24 +122,12 @@ def test_a_base_in_bfloat16_learns_in_float32(tune: Train, tmp_path: Path, monke
     assert any(not torch.equal(before[name], after[name]) for name in before if "language_model" in name)
 
 
-class Killed(BaseException):
-    """Ends a process as a kill does, as far as files are concerned."""
-
-
 def test_cut_off_it_goes_on_to_the_same_bytes(tune: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     config = whole(max_train_steps=4, checkpoint_seconds=0.0)
     unbroken = tune(talks(10), config, "whole")
-    log = trl_training.Clock.on_log
 
-    def cut(self: Any, args: Any, state: Any, *told: Any, **more: Any) -> None:
-        if state.global_step == 3:
-            raise Killed
-        log(self, args, state, *told, **more)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(trl_training.Clock, "on_log", cut)
-        with pytest.raises(Killed):
-            tune(talks(10), config, "cut")
+    with cut_off_at(3, monkeypatch):
+        tune(talks(10), config, "cut")
     save = whole_model.save
 
     def half(*told: Any) -> Any:

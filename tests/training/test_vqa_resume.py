@@ -13,6 +13,7 @@ from typing import Any
 
 import killing
 import pytest
+from cut_off import Killed
 from small_blip import files, questions, row, settings, wanted
 
 from tamis.run import Run
@@ -84,10 +85,6 @@ def test_a_killed_training_goes_on_to_the_same_bytes_on_two_ranks(
         assert files(adapter.path) == files(Path(path))
         assert metrics["loss_last"] == adapter.train_metrics["loss_last"]
     assert list((tmp_path / "training").iterdir()) == []
-
-
-class Killed(BaseException):
-    """Ends a process as a kill does, as far as files are concerned."""
 
 
 def _killed() -> None:

@@ -12,6 +12,7 @@ import killing
 import pytest
 import small_adapters
 import torch
+from cut_off import cut_off_at
 from small_blip import files, weights
 from small_diffusion import SAME, apart
 from small_pairs import TINY, pairs, save_llava, settings
@@ -19,7 +20,6 @@ from small_pairs import TINY, pairs, save_llava, settings
 from tamis.config import ConfigError
 from tamis.run import Run
 from tamis.sources import Source, pin
-from tamis.training import trl_training
 from tamis.training.adapter import weights_hash
 from tamis.training.dpo import train_dpo_loras
 from tamis.training.merge import Merge, save_folded
@@ -96,10 +96,6 @@ def test_it_is_the_reference_too_and_computed_twice_it_is_the_same(chain: Path, 
     assert apart(weights(made.path), weights(twice.path)) < SAME
 
 
-class Killed(BaseException):
-    """Ends a process as a kill does, as far as files are concerned."""
-
-
 def test_cut_off_it_goes_on_and_another_one_worn_is_another_training(
     chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,17 +103,9 @@ def test_cut_off_it_goes_on_and_another_one_worn_is_another_training(
 
     steps = {"max_train_steps": 4, "checkpoint_seconds": 0.0}
     uncut = dpo(tmp_path / "uncut", worn=chain, **steps)
-    log = trl_training.Clock.on_log
 
-    def cut(self: Any, args: Any, state: Any, *told: Any, **more: Any) -> None:
-        if state.global_step == 3:
-            raise Killed
-        log(self, args, state, *told, **more)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(trl_training.Clock, "on_log", cut)
-        with pytest.raises(Killed):
-            dpo(tmp_path / "cut", worn=chain, **steps)
+    with cut_off_at(3, monkeypatch):
+        dpo(tmp_path / "cut", worn=chain, **steps)
     resumed = dpo(tmp_path / "cut", worn=chain, **steps)
     assert files(uncut.path) == files(resumed.path)
     monkeypatch.setattr(chat_base, "load", None)

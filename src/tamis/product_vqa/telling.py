@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tamis import cards
-from tamis.metrics.stats import Comparison, Estimate
+from tamis import cards, tables
+from tamis.metrics.stats import Estimate
 from tamis.product_vqa.arm_forms import BASE, BY_ROW, own_base
 from tamis.product_vqa.measuring import CHOSEN_BY, IN_8BIT
 
@@ -44,7 +44,7 @@ def best_by_level(results: dict[str, Any], best: str, metrics: Sequence[str], na
     lines = []
     for level in levels_of(results):
         told = [found.get((f"{metric}@level={level}", best, BASE)) for metric in metrics]
-        lines.append([f"difficulty {level}", *("–" if one is None else _difference(one) for one in told)])
+        lines.append([f"difficulty {level}", *("–" if one is None else tables.difference(one) for one in told)])
     return ["", *map(name, metrics)], lines
 
 
@@ -73,8 +73,8 @@ def leak(results: dict[str, Any], best: str) -> cards.Markdown | None:
     gain, own = found.get((arm, f"{BASE}.{BY_ROW}")), found.get((best, BASE))
     if gain and own:
         text += (
-            f" In {code(CHOSEN_BY)} {code(arm)} gains {_difference(gain)} over the model as it is on its own test "
-            f"questions, {code(best)} {_difference(own)} on its own."
+            f" In {code(CHOSEN_BY)} {code(arm)} gains {tables.difference(gain)} over the model as it is on its own "
+            f"test questions, {code(best)} {tables.difference(own)} on its own."
         )
     return cards.Markdown(text)
 
@@ -96,13 +96,9 @@ def _pairs(
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in results["comparisons"]:
         if wanted(one["a"], one["b"]) and one["metric"] in metrics:
-            found.setdefault((one["a"], one["b"]), {})[one["metric"]] = _difference(one)
+            found.setdefault((one["a"], one["b"]), {})[one["metric"]] = tables.difference(one)
     lines = [[name(a), name(b), *(told.get(metric, "–") for metric in metrics)] for (a, b), told in found.items()]
     return (["arm", "minus", *map(name, metrics)], lines) if lines else None
-
-
-def _difference(one: dict[str, Any]) -> cards.Markdown:
-    return cards.difference(Comparison(**{key: one[key] for key in ("difference", "low", "high", "p", "n")}))
 
 
 def footprint(results: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tamis.arm_names import folder
+from tamis.scale_select.arm_forms import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from datasets import Dataset
 
-BASE = "base"
 ANSWER = "benchmark"  # begins the columns of what is answered
 READ_AS = {"letters": ANSWER, "words": f"{ANSWER}_words"}  # how options are read, and the scorer that does
 ASKED_TASK = "asked_task"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tamis.config import ConfigError
+from tamis.config import ConfigError, from_values
 from tamis.images import image_bytes
 from tamis.scale_select.answering import ASKED_TASK
 from tamis.scale_select.benchmarks import LETTERS, read_benchmark
@@ -19,14 +19,29 @@ if TYPE_CHECKING:
     from tamis.run import Run
     from tamis.sources import Source
 
-SETTINGS = ("config_name", "split", "revision", "limit", "id_column", "text_only")
+
+@dataclass(frozen=True)
+class Asked:
+    """An entry of `benchmarks`."""
+
+    dataset: Annotated[str, "Hub id or folder, in MMBench's, A-OKVQA's or ScienceQA's columns"]
+    name: Annotated[str | None, "what it is called; null: as its dataset"] = None
+    dataset_config: Annotated[str | None, "which configuration of the dataset"] = None
+    split: Annotated[str, "which split"] = "test"
+    revision: Annotated[str | None, "branch, tag or commit; null: the newest"] = None
+    limit: Annotated[int | None, "the first rows alone"] = None
+    id_column: Annotated[str | None, "names the rows; null: they are named by their place"] = None
+    text_only: Annotated[bool, "rows without a picture are questions too"] = False
+
+    @property
+    def label(self) -> str:
+        return self.name or self.dataset.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
 class Exam:
-    questions: (
-        Dataset  # benchmark_features(), `benchmark`, `picture`, and `text`: the question as judges of tasks read it
-    )
+    # benchmark_features(); `benchmark`; `picture`, what tells it apart; `text`, the question as judges of tasks read it
+    questions: Dataset
     sources: list[Source]
     refused: dict[str, dict[str, int]]  # by benchmark: rows that cannot be asked, by reason
 
@@ -41,18 +56,27 @@ class Exam:
 
 
 def read(benchmarks: Sequence[dict[str, Any]], run: Run) -> Exam:
-    """benchmarks: {name, dataset, and what read_benchmark takes}; a row_id is NAME/ID."""
+    """benchmarks: entries as Asked has them; a row_id is NAME/ID."""
     from datasets import concatenate_datasets
 
     parts, sources, refused = [], [], {}
-    for entry in benchmarks:
-        name, dataset, settings = _checked(entry)
-        if name in refused:
-            raise ConfigError(f"benchmarks: two are named {name!r}; give one of them another name (name: ...)")
-        found = read_benchmark(dataset, run=run, **settings)
-        parts.append(_named(found.table, name))
+    for number, entry in enumerate(benchmarks):
+        asked = from_values(Asked, entry, f"benchmarks[{number}]")
+        if asked.label in refused:
+            raise ConfigError(f"benchmarks: two are named {asked.label!r}; give one of them another name (name: ...)")
+        found = read_benchmark(
+            asked.dataset,
+            run=run,
+            config_name=asked.dataset_config,
+            split=asked.split,
+            revision=asked.revision,
+            limit=asked.limit,
+            id_column=asked.id_column,
+            text_only=asked.text_only,
+        )
+        parts.append(_named(found.table, asked.label))
         sources.append(found.source)
-        refused[name] = found.refused
+        refused[asked.label] = found.refused
     return Exam(concatenate_datasets(parts), sources, refused)
 
 
@@ -64,18 +88,6 @@ def drawn(questions: Dataset, count: int, seed: int) -> Dataset:
     pictured = [at for at, picture in enumerate(questions["picture"][:]) if picture != row_ids[at]]
     chosen = sorted(pictured, key=lambda at: seed_of("replies", seed, row_ids[at]))[:count]
     return questions.select(sorted(chosen)).flatten_indices()
-
-
-def _checked(entry: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    known = ("name", "dataset", "dataset_config", *SETTINGS[1:])
-    if not isinstance(entry, dict) or not isinstance(entry.get("dataset"), str):
-        raise ConfigError(f"benchmarks: {entry!r} is not accepted; expected '{{dataset: ..., split: ...}}'")
-    if strangers := [key for key in entry if key not in known]:
-        raise ConfigError(f"benchmarks: {strangers[0]!r} is not known; known: {', '.join(known)}")
-    settings = {key: value for key, value in entry.items() if key in SETTINGS}
-    if "dataset_config" in entry:
-        settings["config_name"] = entry["dataset_config"]
-    return entry.get("name") or entry["dataset"].rpartition("/")[2], entry["dataset"], settings
 
 
 def _named(rows: Dataset, name: str) -> Dataset:

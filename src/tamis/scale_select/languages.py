@@ -52,7 +52,6 @@ FUNCTION_WORDS = {
     "apa saya mereka kami telah",
     "vi": "và là của có không trong một cho được với các những rất hay nào này người khi đã để từ trên về như đó",
 }
-LANGUAGES = tuple(FUNCTION_WORDS)
 # By the first word of a character's name in Unicode: a writing system that is practically one language's, or several's.
 WRITING = {
     "GREEK": "el",

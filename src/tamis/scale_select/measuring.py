@@ -9,14 +9,14 @@ import numpy as np
 from tamis.arm_names import pooled
 from tamis.columns import column_values
 from tamis.grading import Graded
-from tamis.scale_select.answering import BASE
+from tamis.scale_select.arm_forms import BASE, FULL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from datasets import Dataset
 
-FULL, BY = "full", "picture"
+BY = "picture"
 
 
 def measure(answers: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> dict[str, Any]:

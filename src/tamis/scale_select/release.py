@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tamis import cards, lora_cards, report, sql, tables
 from tamis.metrics.stats import Estimate
-from tamis.scale_select import arm_forms, composition, plots, rankings, reasons, telling
+from tamis.scale_select import arm_forms, composition, faults, plots, rankings, reasons, telling, ties
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tamis.arm_names import Arm
     from tamis.scale_select.composition import Mixture, Shift
+    from tamis.scale_select.faults import Found
+    from tamis.scale_select.ties import Ties
     from tamis.scoring import Scorer
     from tamis.sources import Source
 
@@ -43,6 +45,8 @@ class ScaleSelectRelease:
     best: str
     mixtures: list[Mixture]
     shifts: list[Shift]
+    ties: dict[str, Ties]  # by arm
+    faults: list[Found]
     measured: list[str]  # score columns of the pool
     scorers: list[Scorer]
     paper: dict[str, tuple[Any, ...]]  # as cards.differences takes it
@@ -174,8 +178,9 @@ class ScaleSelectRelease:
         )
 
     def loading(self) -> str:
-        load = lora_cards.loading_whole if self._whole else lora_cards.loading_chat
-        return load(self.base.repo_id, self.model_id, self.best)
+        if self._whole:
+            return lora_cards.loading_whole(self.model_id, self.best)
+        return lora_cards.loading_chat(self.base.repo_id, self.model_id, self.best)
 
     # ---- what they tell ----------------------------------------------------------------------------------------------
 
@@ -217,8 +222,8 @@ class ScaleSelectRelease:
             "stages": cards.table(*telling.stages(told)),
             "shifts": cards.table(*composition.shift_table(self.shifts)),
             "shares": {one.column: cards.table(*composition.share_table(one)) for one in self.mixtures},
-            "ties": cards.table(*telling.ties(told, code)),
-            "faults": cards.table(*found) if (found := telling.faults(told, code)) else None,
+            "ties": cards.table(*ties.lines(self.ties)),
+            "faults": cards.table(*faults.table(self.faults)) if self.faults else None,
             "fault_column": code(config["fault_column"]) if config["fault_column"] else None,
             "task_table": cards.table(*asked) if (asked := telling.tasks(told, code)) else None,
             "task_accuracy": cards.interval(Estimate(**told["tasks"]["accuracy"])) if told["tasks"] else None,

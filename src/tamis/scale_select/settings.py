@@ -86,7 +86,6 @@ class ScaleSelectSettings:
             raise ConfigError("sources: none; a pool has at least one")
         if not self.benchmarks:
             raise ConfigError("benchmarks: none; what a selection buys is measured on one")
-
         if taken := [name for name in self.keep_columns if name in (RARITY, LANGUAGE, ARMS)]:
             raise ConfigError(f"keep_columns: {taken[0]!r} is the name of a column that is made here")
         if not self.option_reading or len(set(self.option_reading)) < len(self.option_reading):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tamis import cards
+from tamis import cards, tables
 from tamis.arm_names import Arm
-from tamis.metrics.stats import Comparison, Estimate
-from tamis.scale_select.answering import BASE
-from tamis.scale_select.arm_forms import FULL, RANDOM, drawn_like
+from tamis.metrics.stats import Estimate
+from tamis.scale_select.arm_forms import BASE, FULL, RANDOM, drawn_like
 
 Name = Callable[[str], str]
 Table = tuple[Sequence[str], list[list[Any]]]
@@ -68,7 +67,7 @@ def scores(results: dict[str, Any], best: str, name: Name) -> Table:
                 cards.interval(Estimate.of(told[leading])),
                 "–" if share is None else f"{share:.1%}",
                 "–" if spread.get("deviation") is None else f"{spread['lowest']:.3f} to {spread['highest']:.3f}",
-                "–" if arm not in found else difference(found[arm]),
+                "–" if arm not in found else tables.difference(found[arm]),
             ]
         )
     return ["arm", leading, "of full data's", "draws and seeds: lowest to highest", f"{best} minus it"], lines
@@ -99,26 +98,6 @@ def stages(results: dict[str, Any]) -> Table:
     return ["stage", "rows", "seconds", "rows a second", "chunks or models found made"], lines
 
 
-def ties(results: dict[str, Any], name: Name) -> Table:
-    return ["arm", "at the cut"], [[name(arm), told["told"]] for arm, told in results["ties"].items()]
-
-
-def faults(results: dict[str, Any], name: Name) -> Table | None:
-    """A line a score, a column a fault: how often a sound row scores higher than one with it."""
-    told = results["faults"]
-    if not told:
-        return None
-    kinds = list(dict.fromkeys(one["fault"] for one in told))
-    found = {(one["column"], one["fault"]): _found(one) for one in told}
-    columns = list(dict.fromkeys(one["column"] for one in told))
-    return ["score", *kinds], [[name(column), *(found[column, kind] for kind in kinds)] for column in columns]
-
-
-def _found(one: dict[str, Any]) -> cards.Markdown:
-    rows, nulls = one["sound"] + one["faulty"], one["sound_nulls"] + one["faulty_nulls"]
-    return cards.interval(Estimate(one["value"], one["low"], one["high"], rows, nulls))
-
-
 def tasks(results: dict[str, Any], name: Name) -> Table | None:
     """How often a judge read a benchmark question's task as people did, the confusion matrix behind it."""
     if results["tasks"] is None:
@@ -126,10 +105,6 @@ def tasks(results: dict[str, Any], name: Name) -> Table | None:
     head, lines = results["tasks"]["table"]
     by = {one: cards.interval(Estimate(**told)) for one, told in results["tasks"]["by_subtask"].items()}
     return [head[0], "right", *head[1:]], [[name(line[0]), by.get(line[0], "–"), *line[1:]] for line in lines]
-
-
-def difference(one: dict[str, Any]) -> cards.Markdown:
-    return cards.difference(Comparison(**{key: one[key] for key in ("difference", "low", "high", "p", "n")}))
 
 
 def verdict(results: dict[str, Any], best: str) -> str:

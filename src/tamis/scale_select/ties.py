@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,12 +62,11 @@ def lines(ties: dict[str, Ties]) -> tuple[Sequence[str], list[list[Any]]]:
     return head, [[arm, t.column, t.score, t.sharing, t.let_in, t.told] for arm, t in ties.items()]
 
 
-def told(pool: Dataset, subsets: dict[str, Dataset], arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
+def of_arms(pool: Dataset, subsets: dict[str, Dataset], arms: Sequence[Arm]) -> dict[str, Ties]:
     """Of every arm that selects by a score."""
     found = {}
     for arm in arms:
         column = arm_forms.scored_by(arm)
         if column is not None and arm.way != arm_forms.RANDOM:
-            ties = at_the_cut(pool, subsets[arm.name], column, per=arm_forms.mixture_of(arm))
-            found[arm.name] = asdict(ties) | {"told": ties.told}
+            found[arm.name] = at_the_cut(pool, subsets[arm.name], column, per=arm_forms.mixture_of(arm))
     return found

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tamis.arm_names import folder
-from tamis.config import ConfigError
 from tamis.training.vlm_tuning import train_vlms
 
 if TYPE_CHECKING:
@@ -18,12 +17,6 @@ if TYPE_CHECKING:
     from tamis.run import Run
     from tamis.training.adapter import Adapter
     from tamis.training.vlm_tuning import VlmTuning
-
-
-def refuse_unfit(config: VlmTuning, run: Run) -> None:
-    """What training would refuse once everything is scored."""
-    if config.train_batch_size % run.ranks:
-        raise ConfigError(f"train_batch_size: {config.train_batch_size} cannot be shared by {run.ranks} ranks")
 
 
 def tune(

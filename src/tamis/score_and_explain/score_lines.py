@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tamis.judge.shares import shares
 from tamis.score_and_explain.scales import HIGH, LOW
 
 SCORES = tuple(range(LOW, HIGH + 1))
@@ -14,7 +15,5 @@ LINES = tuple(f"#Score: {score}\n" for score in SCORES)
 
 def expected(likelihoods: Sequence[float]) -> tuple[list[float], float]:
     """The share of each score among the ten lines, of their log-probabilities; and the mean score by these."""
-    most = max(likelihoods)
-    weights = [math.exp(one - most) for one in likelihoods]
-    shares = [weight / math.fsum(weights) for weight in weights]
-    return shares, math.fsum(score * share for score, share in zip(SCORES, shares, strict=True))
+    found = shares(likelihoods)
+    return found, math.fsum(score * share for score, share in zip(SCORES, found, strict=True))

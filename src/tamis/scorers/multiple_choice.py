@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis import judge as judges
 from tamis.images import decode_image
+from tamis.judge.shares import shares
 from tamis.prompts import source
 from tamis.quiz.questions import Question, as_choice
 from tamis.scorers.needs_picture import choice_of
@@ -109,7 +109,7 @@ class MultipleChoice:
         asks = [judges.Ask(question.question, (state,) if state else (), begun) for state, question in rows]
         options = [list(question.options) for _, question in rows]
         told = self.judge.likelihoods(asks, options, batch_size=len(asks))
-        return [dict(zip(some, _shares(one), strict=True)) for some, one in zip(options, told, strict=True)]
+        return [dict(zip(some, shares(one), strict=True)) for some, one in zip(options, told, strict=True)]
 
     def _row(self, told: dict[str, float] | str, key: str) -> dict[str, Any]:
         if isinstance(told, str):
@@ -117,10 +117,3 @@ class MultipleChoice:
         taken = most_likely(told, key)
         values = {"accuracy": float(taken == key), "probability": told[key], "answer": taken}
         return {f"{self.name}_{what}": value for what, value in values.items()}
-
-
-def _shares(logs: list[float]) -> list[float]:
-    """Of a whole, from log-probabilities."""
-    most = max(logs)
-    weights = [math.exp(one - most) for one in logs]
-    return [weight / sum(weights) for weight in weights]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tamis import judge as judges
 from tamis.images import decode_image
+from tamis.judge.shares import shares
 from tamis.prompts import lines, render, source
 from tamis.scale_select.quality_words import CONVENTIONS, squared
 
@@ -104,6 +105,4 @@ class RatedImage:
 
 def _expected(likely: list[float]) -> float:
     """Of 1 to 5, by log-probabilities of the words, worst first."""
-    best = max(likely)
-    shares = [math.exp(one - best) for one in likely]
-    return sum(level * share for level, share in enumerate(shares, start=1)) / math.fsum(shares)
+    return math.fsum(level * share for level, share in enumerate(shares(likely), start=1))

@@ -77,9 +77,13 @@ def stored(subsets: dict[str, Dataset], columns: Sequence[str], config: ChatLora
     """The rows of each adapter, as they lie on the disk; what cannot be trained is refused by name."""
     refuse_names(subsets)
     config.refuse_unfit_training()
+    refuse_unfit_ranks(config, run)
+    return {name: as_stored(name, rows, columns) for name, rows in subsets.items()}
+
+
+def refuse_unfit_ranks(config: ChatLora, run: Run) -> None:
     if config.train_batch_size % run.ranks:
         raise ConfigError(f"train_batch_size: {config.train_batch_size} cannot be shared by {run.ranks} ranks")
-    return {name: as_stored(name, rows, columns) for name, rows in subsets.items()}
 
 
 def as_stored(name: str, rows: Dataset, columns: Sequence[str]) -> Dataset:
