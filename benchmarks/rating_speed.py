@@ -188,7 +188,7 @@ def _ratios(peer: list[Spent], own: list[Spent], what: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=("256m", "4b"), default="256m")
-    parser.add_argument("--tokens", type=int, nargs="+", default=[300, 600], help="of the text, at least")
+    parser.add_argument("--tokens", type=int, nargs="+", default=[300, 360, 600], help="of the text, at least")
     parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

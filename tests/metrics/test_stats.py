@@ -221,3 +221,29 @@ def test_grouped_correlation_is_wider_than_the_plain_one() -> None:
     plain = stats.pearson(x.tolist(), y.tolist(), draws=1000)
     grouped = stats.pearson(x.tolist(), y.tolist(), groups=groups.tolist(), draws=1000)
     assert grouped.high - grouped.low > 2 * (plain.high - plain.low)
+
+
+def test_an_interval_over_trainings_is_welchs_where_rows_tell_no_spread() -> None:
+    from scipy.stats import ttest_ind
+
+    a, b = [0.61, 0.66, 0.58], [0.50, 0.57, 0.49, 0.55, 0.61]
+    difference = float(np.mean(a) - np.mean(b))
+    found = stats.over_trainings(stats.Comparison(difference, difference, difference, 0.1, 200), a, b)
+    assert found == pytest.approx(tuple(ttest_ind(a, b, equal_var=False).confidence_interval()), abs=1e-6)
+    untrained = stats.over_trainings(stats.Comparison(0.1, 0.05, 0.15, 0.1, 200), [], [])
+    assert untrained == pytest.approx((0.05, 0.15))
+    assert stats.over_trainings(stats.Comparison(0.1, 0.05, 0.15, 0.1, 200), a, [0.5]) is None
+
+
+def test_an_interval_over_trainings_covers_what_one_over_rows_does_not() -> None:
+    """Three trainings of one arm against five of another that teach the same, each its own way."""
+    generator = np.random.default_rng(0)
+    covered = {"rows": 0, "trainings": 0}
+    for seed in range(120):
+        levels = [generator.normal(0.5, 0.05, size=count) for count in (3, 5)]
+        sides = [(generator.random((200, len(some))) < some).astype(float) for some in levels]
+        found = stats.paired(*(side.mean(axis=1).tolist() for side in sides), seed=seed, draws=400)
+        wide = stats.over_trainings(found, *(side.mean(axis=0).tolist() for side in sides))
+        covered["rows"] += found.low <= 0 <= found.high
+        covered["trainings"] += wide[0] <= 0 <= wide[1]
+    assert covered["rows"] < 0.85 * 120 and covered["trainings"] >= 0.92 * 120

@@ -215,7 +215,8 @@ def test_killed_in_any_act_it_goes_on_to_the_same(lean: Path, main: Any, tmp_pat
     """kill -9 while it reads, in each stage, while it trains, answers and publishes; then to the end."""
     out = tmp_path / "killed"
     moments = [lambda: any((out / "pool").glob("*.arrow"))]
-    for name in ("rated_image", "text_quality", "task", "general_caption", "multimodal"):
+    stages = ("image_quality", "rated_image", "text_quality", "task", "general_caption", "task_caption", "multimodal")
+    for name in stages:
         moments.append(lambda name=name: any((out / "journal" / name).glob("*.arrow")))
     moments += [
         lambda: any((out / "adapters").rglob("training.json")),

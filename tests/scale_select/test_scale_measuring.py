@@ -82,6 +82,23 @@ def test_the_verdict_falls_as_it_was_measured(selected: float, said: str) -> Non
     assert len(lines) == 4 and head[1] == METRIC
 
 
+def test_a_difference_is_held_against_the_spread_of_trainings_too() -> None:
+    """Two draws that lie far apart: over questions the difference is clear, over other draws it is not."""
+    right = RIGHT | {"random-10pct.1": 0.2, "random-10pct.2": 0.9, "scale-10pct": 0.8, "scale-10pct.matched": 0.95}
+    told = measured(answers(right, seeds=(0, 1)))
+    found = {(one["a"], one["b"]): one for one in told["comparisons"] if one["metric"] == METRIC}
+    drawn = found["scale-10pct", "random-10pct"]
+    low, high = drawn["over_trainings"]
+    assert drawn["low"] > 0 > low and high > drawn["high"]
+    verdict = telling.verdict(told, "scale-10pct")
+    assert "it is not clearly other than on as many rows drawn" in verdict
+    assert verdict.count("with what other draws and seeds would give") == 4
+    assert "Tuned on them for as many steps it is better than on the whole pool" in verdict
+    once = measured(answers(right))
+    assert not [one for one in once["comparisons"] if one["a"] == "scale-10pct" and one.get("over_trainings")]
+    assert "one training of one of them" in telling.verdict(once, "scale-10pct")
+
+
 def test_an_answer_that_is_null_counts_in_neither_side() -> None:
     rows = answers(RIGHT).to_pandas()
     rows.loc[(rows.arm == "scale-10pct") & (rows.row_id == "q0"), METRIC] = None

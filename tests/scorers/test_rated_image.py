@@ -66,6 +66,8 @@ def test_first_tokens_of_words_are_read_as_the_cards_read_them(convention: str, 
     found = scored["rated_image_level"][:]
     assert found == pytest.approx(words_by_hand(some, convention), abs=1e-4)
     assert len(set(found)) == 6 and all(1 < level < 5 for level in found)
+    told = np.asarray(scored["rated_image_probabilities"][:])
+    assert told.shape == (6, 5) and told @ [1, 2, 3, 4, 5] == pytest.approx(found, abs=1e-5)
     one = attach_scores(some, RatedImage(TINY, name="one", convention=convention), run=run, batch_size=1)
     assert one["one_level"][:] == pytest.approx(found, abs=1e-5)
 

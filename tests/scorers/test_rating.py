@@ -141,6 +141,10 @@ def test_a_refused_criterion_is_null_and_so_is_the_mean(run) -> None:
     assert scored["rating_informativeness"][:] == pytest.approx([4.9, 4.9, None])
     assert scored["rating_complexity"][:] == pytest.approx([1.1, None, None])
     assert scored["rating_overall"][:] == pytest.approx([(4.9 + 1.1 + 1.1) / 3, None, None])
+    sure = [0.96, *[0.01] * 4]
+    assert scored["rating_complexity_probabilities"][0] == pytest.approx(sure)
+    assert scored["rating_informativeness_probabilities"][1] == pytest.approx(sure[::-1])
+    assert scored["rating_complexity_probabilities"][1:] == [None, None]
     assert scored["rating_error"][0] is None and scored["rating_error"][1] and scored["rating_error"][2] == "text: null"
 
 

@@ -29,6 +29,7 @@ from tamis.metrics.resampling import (
     standard_errors,
 )
 
+NORMAL_95 = 1.959964  # standard errors on either side
 CONSTANT = 1e-13  # a spread this small beside the values themselves is rounding
 
 
@@ -101,6 +102,25 @@ def paired(
     flipped = numbers if counts is None else numbers * counts
     p = sign_flip_p(flipped, labels, seed, draws)
     return Comparison(float(np.average(numbers, weights=counts)), low, high, p, len(numbers))
+
+
+def over_trainings(found: Comparison, a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
+    """The interval of a comparison, wide enough for what other trainings of the arms would have given too.
+
+    a, b: the mean of each training (seeds, draws) of an arm, all on the same rows; none for what was not trained. Their
+    spread is added to that over rows as variances add, with Student's t for as few degrees of freedom as Welch and
+    Satterthwaite count. None where an arm was trained once: its spread is not known.
+    """
+    from scipy.stats import t
+
+    if found.difference is None or found.low is None or found.high is None or 1 in (len(a), len(b)):
+        return None
+    over_rows = ((found.high - found.low) / (2 * NORMAL_95)) ** 2
+    spreads = [(float(np.var(each, ddof=1)) / len(each), len(each) - 1) for each in (a, b) if len(each)]
+    variance = over_rows + sum(spread for spread, _ in spreads)
+    free = sum(spread**2 / degrees for spread, degrees in spreads)
+    reach = float(t.ppf(0.975, variance**2 / free) if free else NORMAL_95) * variance**0.5
+    return found.difference - reach, found.difference + reach
 
 
 def subsets(

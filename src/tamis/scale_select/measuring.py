@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from tamis.arm_names import pooled
 from tamis.columns import column_values
 from tamis.grading import Graded
+from tamis.metrics import stats
 from tamis.scale_select.arm_forms import BASE, FULL
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 BY = "picture"
+COMPARED = [field.name for field in fields(stats.Comparison)]
 
 
 def measure(answers: Dataset, metrics: Sequence[str], *, best: str, seed: int) -> dict[str, Any]:
@@ -24,7 +27,8 @@ def measure(answers: Dataset, metrics: Sequence[str], *, best: str, seed: int) -
     against the model as it is and against full data, on the questions that both answered.
 
     Seeds and draws of an arm count one by one in its means, and are averaged before they are compared. Intervals are
-    over pictures: they do not tell what another draw or another seed would give; `draws` does.
+    over pictures: they do not tell what another draw or another seed would give. `over_trainings` is the wider one that
+    does, where both arms were trained more than once; `draws` has each.
     """
     graded = Graded(answers, [BY], seed, key=("row_id",))
     arms = graded.means(metrics, by=["task", "benchmark"])
@@ -35,6 +39,10 @@ def measure(answers: Dataset, metrics: Sequence[str], *, best: str, seed: int) -
         part = Graded(_of_task(answers, task), [BY], seed, key=("row_id",))
         told = part.compare(best, BASE, metrics[0], clustered_by=BY)
         compared.append(told | {"metric": f"{metrics[0]}@task={task}"})
+    each = {metric: draws(answers, metric) for metric in metrics}
+    for told in compared:
+        if told["metric"] in each:
+            told["over_trainings"] = _over_trainings(told, each[told["metric"]])
     return {"arms": arms, "comparisons": compared}
 
 
@@ -43,6 +51,13 @@ def _contests(arms: Sequence[str], best: str) -> list[tuple[str, str]]:
     found = [(best, arm) for arm in others]
     found += [(arm, BASE) for arm in others if arm != BASE]
     return found + [(arm, FULL) for arm in others if arm not in (BASE, FULL) and FULL in arms]
+
+
+def _over_trainings(told: dict[str, Any], each: dict[str, dict[str, Any]]) -> tuple[float, float] | None:
+    trained = [[] if arm == BASE else list(each[arm]["each"].values()) for arm in (told["a"], told["b"])]
+    if None in (*trained[0], *trained[1]):
+        return None
+    return stats.over_trainings(stats.Comparison(**{field: told[field] for field in COMPARED}), *trained)
 
 
 def _of_task(answers: Dataset, task: str) -> Dataset:

@@ -68,9 +68,15 @@ def scores(results: dict[str, Any], best: str, name: Name) -> Table:
                 "–" if share is None else f"{share:.1%}",
                 "–" if spread.get("deviation") is None else f"{spread['lowest']:.3f} to {spread['highest']:.3f}",
                 "–" if arm not in found else tables.difference(found[arm]),
+                "–" if arm not in found else _over_trainings(found[arm]),
             ]
         )
-    return ["arm", leading, "of full data's", "draws and seeds: lowest to highest", f"{best} minus it"], lines
+    head = ["arm", leading, "of full data's", "draws and seeds: lowest to highest", f"{best} minus it"]
+    return [*head, "over draws and seeds too"], lines
+
+
+def _over_trainings(told: dict[str, Any]) -> str:
+    return "–" if told["over_trainings"] is None else "[{:+.3f}, {:+.3f}]".format(*told["over_trainings"])
 
 
 def by_part(results: dict[str, Any], part: str, name: Name) -> Table | None:
@@ -109,27 +115,37 @@ def tasks(results: dict[str, Any], name: Name) -> Table | None:
 
 def verdict(results: dict[str, Any], best: str) -> str:
     """The claim, held against what was measured: whichever way it falls."""
-    random = drawn_like(best)
-    told = [_held(results, best, random, "as many rows drawn at random")]
+    tuned = "Tuned on the selected rows it is"
+    told = [_held(results, best, drawn_like(best), tuned, "on as many rows drawn at random")]
     if FULL in results["arms"]:
-        told.append(_held(results, best, FULL, "the whole pool"))
-    told.append(_held(results, best, BASE, "the model as it is"))
+        told.append(_held(results, best, FULL, tuned, "on the whole pool"))
+    if FULL in results["arms"] and (longer := f"{best}.matched") in results["arms"]:
+        told.append(_held(results, longer, FULL, "Tuned on them for as many steps it is", "on the whole pool"))
+    told.append(_held(results, best, BASE, "It is", "the model as it is"))
     return " ".join(told)
 
 
-def _held(results: dict[str, Any], best: str, other: str, what: str) -> str:
+def _held(results: dict[str, Any], arm: str, other: str, subject: str, what: str) -> str:
     metric = results["metrics"][0]
-    one = next(one for one in results["comparisons"] if (one["a"], one["b"], one["metric"]) == (best, other, metric))
+    one = next(one for one in results["comparisons"] if (one["a"], one["b"], one["metric"]) == (arm, other, metric))
     if one["low"] is None:
-        return f"Against {what} nothing can be told: too few questions."
-    points = f"{100 * one['difference']:+.1f} points [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
-    way = "better than" if one["low"] > 0 else "worse than" if one["high"] < 0 else "not clearly other than"
+        return f"{subject} compared with {what}: nothing can be told, too few questions."
+    low, high = one["over_trainings"] or (one["low"], one["high"])
+    way = "better than" if low > 0 else "worse than" if high < 0 else "not clearly other than"
+    points = f"{100 * one['difference']:+.1f} points {_points(one['low'], one['high'])}"
+    if one["over_trainings"]:
+        points += f", {_points(low, high)} with what other draws and seeds would give"
+    elif other != BASE:
+        points += ", one training of one of them: another may give another figure"
     among = ""
     if other.startswith(f"{RANDOM}-"):
-        # An interval over questions does not know what another draw would have given.
-        drawn, own = results["draws"][other], results["arms"][best][metric]["value"]
+        drawn, own = results["draws"][other], results["arms"][arm][metric]["value"]
         among = f" (its draws and seeds, one by one: {drawn['lowest']:.3f} to {drawn['highest']:.3f}; here {own:.3f})"
-        if drawn["lowest"] <= own <= drawn["highest"]:
+        # A single training among the drawn ones: there is no interval that knows of it.
+        if not one["over_trainings"] and drawn["lowest"] <= own <= drawn["highest"]:
             way = "not clearly other than"
-    subject = "It is" if other == BASE else "Tuned on the selected rows it is"
-    return f"{subject} {way} {'' if other == BASE else 'on '}{what}: {points}{among}."
+    return f"{subject} {way} {what}: {points}{among}."
+
+
+def _points(low: float, high: float) -> str:
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"

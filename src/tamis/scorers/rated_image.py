@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class RatedImage:
     """Column NAME_level (float32, 1..5), higher is better: 1 + the expected level of five, 5 a picture that is sharp
-    and clean everywhere. Continuous, with few ties.
+    and clean everywhere. Continuous, with few ties. NAME_probabilities (list): of the five levels, worst first.
 
     convention: levels asks any judge that sees a typed question about blur and noise. The others ask a model as it was
     tuned, by the first token of each of five words that end a sentence, softmax over these alone, and need a judge on
@@ -61,9 +61,9 @@ class RatedImage:
 
     @property
     def columns(self) -> Features:
-        from datasets import Features, Value
+        from datasets import Features, List, Value
 
-        return Features({f"{self.name}_level": Value("float32")})
+        return Features({f"{self.name}_level": Value("float32"), f"{self.name}_probabilities": List(Value("float32"))})
 
     @property
     def models(self) -> tuple[tuple[str, str | None], ...]:
@@ -80,13 +80,15 @@ class RatedImage:
 
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         told = self._by_levels(batch["image"]) if self.convention == "levels" else self._by_words(batch["image"])
+        expected = [None if isinstance(one, str) else _expected(one) for one in told]
         return {
-            f"{self.name}_level": [None if isinstance(one, str) else one for one in told],
+            f"{self.name}_level": expected,
+            f"{self.name}_probabilities": [None if isinstance(one, str) else one for one in told],
             f"{self.name}_error": [one if isinstance(one, str) else None for one in told],
         }
 
-    def _by_levels(self, images: list[Image.Image]) -> list[float | str]:
-        """The level, or why there is none."""
+    def _by_levels(self, images: list[Image.Image]) -> list[list[float] | str]:
+        """The probability of each level, or why there is none."""
         question = {
             "type": "score",
             "instructions": render("scale/image_quality", wording=self.wording),
@@ -94,15 +96,15 @@ class RatedImage:
         }
         requests = [judges.Request(image, {"quality": question}) for image in images]
         answers = [one["quality"] for one in self.judge.decide(requests, batch_size=len(requests))]
-        return [one["error"] if "error" in one else 1 + one["score"] for one in answers]
+        return [one["error"] if "error" in one else list(one["probabilities"].values()) for one in answers]
 
-    def _by_words(self, images: list[Image.Image]) -> list[float | str]:
+    def _by_words(self, images: list[Image.Image]) -> list[list[float] | str]:
         asked = CONVENTIONS[self.convention]
         asks = [judges.Ask(asked.prompt, (image,), asked.begun) for image in images]
         told = self.judge.likelihoods(asks, [asked.words] * len(asks), batch_size=len(asks), first_tokens=True)
-        return [_expected(one) for one in told]
+        return [shares(one) for one in told]
 
 
-def _expected(likely: list[float]) -> float:
-    """Of 1 to 5, by log-probabilities of the words, worst first."""
-    return math.fsum(level * share for level, share in enumerate(shares(likely), start=1))
+def _expected(probabilities: list[float]) -> float:
+    """Of 1 to 5, worst first."""
+    return math.fsum(level * share for level, share in enumerate(probabilities, start=1))

@@ -22,6 +22,7 @@ class Rating:
     """What a judge thinks of a row's text, from one forward pass and nothing written; higher is better:
 
     - NAME_CRITERION (float32, 1..5), one for each criterion: 1 + the expected level of five.
+    - NAME_CRITERION_probabilities (list): of the five levels, lowest first: the judge's reply as it was.
     - NAME_overall (float32, 1..5): their mean.
 
     The judge never sees the picture: criteria that hold the text against it (clarity, relevance, task_rarity) have
@@ -61,9 +62,10 @@ class Rating:
 
     @property
     def columns(self) -> Features:
-        from datasets import Features, Value
+        from datasets import Features, List, Value
 
-        return Features({f"{self.name}_{what}": Value("float32") for what in (*self.criteria, "overall")})
+        rated = {f"{self.name}_{what}": Value("float32") for what in (*self.criteria, "overall")}
+        return Features(rated | {self._levels(one): List(Value("float32")) for one in self.criteria})
 
     @property
     def models(self) -> tuple[tuple[str, str | None], ...]:
@@ -94,10 +96,18 @@ class Rating:
         return {"type": "score", "instructions": asked, "criteria": lines(prompt + LEVELS, wording=self.wording)}
 
     def _row(self, answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        rated = [None if "error" in answers[one] else 1 + answers[one]["score"] for one in self.criteria]
+        rated: dict[str, Any] = {}
+        for one in self.criteria:
+            told = "error" not in answers[one]
+            rated[f"{self.name}_{one}"] = 1 + answers[one]["score"] if told else None
+            rated[self._levels(one)] = list(answers[one]["probabilities"].values()) if told else None
         refused = next((answers[one]["error"] for one in self.criteria if "error" in answers[one]), None)
-        overall = None if refused else sum(rated) / len(rated)
-        return dict(zip(self.columns, [*rated, overall], strict=True)) | {f"{self.name}_error": refused}
+        whole = [rated[f"{self.name}_{one}"] for one in self.criteria]
+        overall = None if refused else sum(whole) / len(whole)
+        return rated | {f"{self.name}_overall": overall, f"{self.name}_error": refused}
+
+    def _levels(self, criterion: str) -> str:
+        return f"{self.name}_{criterion}_probabilities"
 
     def _told(self, row: dict[str, Any], column: str) -> str:
         return kept_inside(text(row[column], longest=self.longest_text, what=column), TEXT, GENERAL, TASK)
