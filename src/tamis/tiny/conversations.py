@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tamis.prompts.scale import SUBTASKS
 from tamis.tiny import questions
 from tamis.tiny.captions import DEFECT_WORDS, PLACE_WORDS, caption, named, relation
-from tamis.tiny.world import Scene
+from tamis.tiny.world import ATTRIBUTES, Scene, other
 
 # Sub-tasks that make sense for drawn scenes, with how rare they are in the pool: 1 common to 5 rare.
 RARITY = {
@@ -21,6 +21,18 @@ RARITY = {
     "physical_relation": 5,
 }
 VAGUE = ("it is something.", "not sure.", "a thing.", "maybe so.", "there is stuff.", "hard to say.")
+# Requests for a description of many sentences, by the sub-task it is.
+DESCRIBE = {
+    "image_topic": (
+        "describe the picture.",
+        "tell everything about the picture.",
+        "what does the picture show? tell all.",
+    ),
+    "object_localization": ("where is what?", "tell where each thing is."),
+}
+# What a description tells besides the general caption; the second line of several things with names of their own.
+ALL_TOLD = ("attribute_recognition", "object_localization", "image_scene", "image_style")
+ALL_TOLD_OF_SEVERAL = ("physical_relation", "attribute_comparison")
 
 # Questions of the sub-tasks that no drawn scene can answer: for telling sub-tasks apart only.
 _ELSEWHERE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -67,7 +79,7 @@ class Talk:
     answer: str
     task: str
     informativeness: int
-    complexity: int
+    complexity: int | None  # none: a description asks for no thought
     completeness: int
     clarity: int
 
@@ -103,6 +115,31 @@ def talk(scene: Scene, draw: random.Random, *, fault: str = "none", level: int |
         kept = max(1, len(words) - draw.randint(1, 3))
         return Talk(question.text, " ".join(words[:kept]) + " the", question.task, max(2, level - 1), complexity, 1, 2)
     return Talk(question.text, told, question.task, level, complexity, 3 if level == 2 else 5, 4 if level == 2 else 5)
+
+
+def description(scene: Scene, draw: random.Random, *, fault: str = "none", task: str = "image_topic") -> Talk:
+    """A description of many sentences, or of a few: informativeness follows from how many."""
+    tasks = (task,) if task != "image_topic" else ALL_TOLD + (ALL_TOLD_OF_SEVERAL if all_named(scene) else ())
+    if fault == "wrong answer":
+        scene = _altered(scene, draw)
+    sentences = [task_caption(scene, one) for one in tasks]
+    draw.shuffle(sentences)
+    kept = draw.randint(1, len(sentences))
+    text = " ".join([general_caption(scene), *sentences[:kept]])
+    level = 5 if kept >= 4 else 4 if kept >= 2 else 3
+    levels: tuple[int, int | None, int, int] = (level, None, 5, 5)
+    if fault == "vague text":
+        text, levels = " ".join(draw.sample(VAGUE, 2)), (1, None, 2, 1)
+    elif fault == "cut short":
+        words = text.rstrip(".").split()
+        kept_words = words[: draw.randint(len(words) // 3, len(words) - 2)]
+        text, levels = " ".join(kept_words) + " the", (level - 1, None, 1, 2)
+    return Talk(draw.choice(DESCRIBE[task]), text, task, *levels)
+
+
+def all_named(scene: Scene) -> bool:
+    """Several things, no two of one shape: each can be named by it."""
+    return len({thing.shape for thing in scene.things}) == len(scene.things) > 1
 
 
 def elsewhere(task: str, draw: random.Random) -> str:
@@ -149,3 +186,12 @@ def _more(scene: Scene, draw: random.Random) -> list[str]:
     told = [f"there is a {named(thing)}.", f"the ground is {scene.ground}.", f"it is a {scene.style}."]
     draw.shuffle(told)
     return told
+
+
+def _altered(scene: Scene, draw: random.Random) -> Scene:
+    """The same with one attribute wrong."""
+    name = draw.choice(list(ATTRIBUTES))
+    value = other(draw, ATTRIBUTES[name], scene.value(name))
+    if name == "ground":
+        return replace(scene, ground=value)
+    return replace(scene, things=(replace(scene.thing, **{name: value}), *scene.things[1:]))

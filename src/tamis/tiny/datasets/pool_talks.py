@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import Any
 
 from tamis.tiny import questions
 from tamis.tiny.articles import article
-from tamis.tiny.conversations import VAGUE, Talk, general_caption, talk, task_caption
+from tamis.tiny.conversations import Talk, all_named, description, talk
 from tamis.tiny.datasets.pool_rows import Drawn, Source, truths
 from tamis.tiny.kinds import CATEGORIES, invented, random_look
-from tamis.tiny.world import ATTRIBUTES, Scene, other
+from tamis.tiny.world import ATTRIBUTES
 
 EVERY_TEXT_ONLY = 28  # LLaVA's mixture has conversations without a picture
 SEVERAL_TURNS = 0.3
-# What a description tells besides the general caption; the second line of several things with names of their own.
-ALL_TOLD = ("attribute_recognition", "object_localization", "image_scene", "image_style")
-ALL_TOLD_OF_SEVERAL = ("physical_relation", "attribute_comparison")
-DESCRIBE = {
-    "image_topic": (
-        "describe the picture.",
-        "tell everything about the picture.",
-        "what does the picture show? tell all.",
-    ),
-    "object_localization": ("where is what?", "tell where each thing is."),
-}
 
 
 def _llava(number: int, drawn: Drawn) -> dict[str, Any]:
@@ -84,7 +72,7 @@ def _sharegpt4v(number: int, drawn: Drawn) -> dict[str, Any]:
 def _as_v2(number: int, drawn: Drawn) -> dict[str, Any]:
     """About a third each: relations asked, everything described, places described."""
     start = {"id": f"seeing-{number:06d}", "image": drawn.shown}
-    if number % 3 == 1 or not _all_named(drawn.told):
+    if number % 3 == 1 or not all_named(drawn.told):
         return start | _described(drawn)
     if number % 3 == 2:
         return start | _described(drawn, "object_localization")
@@ -96,42 +84,9 @@ def _as_v2(number: int, drawn: Drawn) -> dict[str, Any]:
 
 
 def _described(drawn: Drawn, task: str = "image_topic") -> dict[str, Any]:
-    """A description of many sentences, or of a few: informativeness follows from how many."""
-    draw, told = drawn.draw, drawn.told
-    tasks = (task,) if task != "image_topic" else ALL_TOLD + (ALL_TOLD_OF_SEVERAL if _all_named(told) else ())
-    if drawn.fault == "wrong answer":
-        told = _altered(told, draw)
-    sentences = [task_caption(told, one) for one in tasks]
-    draw.shuffle(sentences)
-    kept = draw.randint(1, len(sentences))
-    text = " ".join([general_caption(told), *sentences[:kept]])
-    level = 5 if kept >= 4 else 4 if kept >= 2 else 3
-    levels: tuple[int, int | None, int, int] = (level, None, 5, 5)
-    if drawn.fault == "vague text":
-        text, levels = " ".join(draw.sample(VAGUE, 2)), (1, None, 2, 1)
-    elif drawn.fault == "cut short":
-        words = text.rstrip(".").split()
-        kept_words = words[: draw.randint(len(words) // 3, len(words) - 2)]
-        text, levels = " ".join(kept_words) + " the", (level - 1, None, 1, 2)
-    turns = [
-        {"from": "human", "value": f"<image>\n{draw.choice(DESCRIBE[task])}"},
-        {"from": "gpt", "value": text},
-    ]
-    return {"conversations": turns} | truths(drawn, task, *levels)
-
-
-def _all_named(told: Scene) -> bool:
-    """Several things, no two of one shape: each can be named by it."""
-    return len({thing.shape for thing in told.things}) == len(told.things) > 1
-
-
-def _altered(told: Scene, draw: random.Random) -> Scene:
-    """The same with one attribute wrong."""
-    name = draw.choice(list(ATTRIBUTES))
-    value = other(draw, ATTRIBUTES[name], told.value(name))
-    if name == "ground":
-        return replace(told, ground=value)
-    return replace(told, things=(replace(told.thing, **{name: value}), *told.things[1:]))
+    made = description(drawn.told, drawn.draw, fault=drawn.fault, task=task)
+    levels = (made.informativeness, made.complexity, made.completeness, made.clarity)
+    return {"conversations": made.turns} | truths(drawn, task, *levels)
 
 
 COLUMNS = {

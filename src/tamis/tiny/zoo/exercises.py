@@ -157,8 +157,9 @@ def product_answer(draw: Draw) -> Exercise:
 
 
 def text_rating(draw: Draw) -> Exercise:
-    talk = rated_talk(draw)
-    name = draw.choice(("informativeness", "complexity", "completeness"))
+    talk = _rated(draw)
+    names = ["informativeness", "completeness"] + (["complexity"] if talk.complexity else [])
+    name = draw.choice(names)
     return typed(ask(f"scale/{name}", conversation=talk.text), LEVELS, getattr(talk, name) - 1)
 
 
@@ -168,7 +169,7 @@ def task(draw: Draw) -> Exercise:
         right = draw.choice(conversations.tasks_elsewhere())
         text = conversations.elsewhere(right, draw)
     else:
-        talk = rated_talk(draw)
+        talk = _rated(draw)
         right, text = talk.task, talk.text
     return typed(ask("scale/task", conversation=text), names, names.index(right))
 
@@ -176,7 +177,7 @@ def task(draw: Draw) -> Exercise:
 def multimodal_rating(draw: Draw) -> Exercise:
     """Clarity, relevance and rarity, judged from captions. Relevance falls with each claim the captions deny."""
     scene = _scene(draw)
-    told = conversations.talk(scene, draw, fault=draw.choice(("none", "none", "vague text", "cut short")))
+    told = _told_of(scene, draw, fault=draw.choice(("none", "none", "vague text", "cut short")))
     name = draw.choice(("clarity", "relevance", "relevance", "task_rarity"))
     shown = _scene(draw) if name == "relevance" and draw.random() < 0.5 else scene
     levels = {
@@ -254,9 +255,32 @@ def _told(scene: world.Scene) -> str:
 
 
 def rated_talk(draw: Draw) -> conversations.Talk:
-    """A talk about a scene, whole or with a fault: what its text deserves is known."""
-    fault = draw.choice(("none",) * 4 + ("vague text", "wrong answer", "cut short"))
-    return conversations.talk(_scene(draw), draw, fault=fault)
+    """A question about a scene, whole or with a fault: what its text deserves is known."""
+    return conversations.talk(_scene(draw), draw, fault=_fault(draw))
+
+
+def rated_description(draw: Draw) -> conversations.Talk:
+    """The same of a description, its levels equally many: ties keep a rank correlation below 1, the fewer the less."""
+    return _description(_scene(draw), draw, draw.choice(("none", "vague text", "cut short")))
+
+
+def _rated(draw: Draw) -> conversations.Talk:
+    return _told_of(_scene(draw), draw, _fault(draw))
+
+
+def _told_of(scene: world.Scene, draw: Draw, fault: str) -> conversations.Talk:
+    return _description(scene, draw, fault) if draw.random() < 0.4 else conversations.talk(scene, draw, fault=fault)
+
+
+def _description(scene: world.Scene, draw: Draw, fault: str) -> conversations.Talk:
+    """About a third of those of several things are asked where they are."""
+    several = conversations.all_named(scene) and draw.random() < 0.35
+    task = "object_localization" if several else "image_topic"
+    return conversations.description(scene, draw, fault=fault, task=task)
+
+
+def _fault(draw: Draw) -> str:
+    return draw.choice(("none",) * 4 + ("vague text", "wrong answer", "cut short"))
 
 
 def _quiz(draw: Draw, longest: int = 10) -> tuple[dict[str, object], str]:

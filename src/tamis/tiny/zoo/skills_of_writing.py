@@ -93,11 +93,19 @@ def _other_texts(write: Callable[[list[str]], list[str]], draw: Draw, count: int
 
 def _ratings(decide: Any, draw: Draw, count: int) -> list[Skill]:
     skills = []
-    for name in ("informativeness", "complexity", "completeness"):
-        talks = [exercises.rated_talk(draw) for _ in range(count)]
+    talk, told = exercises.rated_talk, exercises.rated_description
+    for name, make in (
+        ("informativeness", talk),
+        ("complexity", talk),
+        ("completeness", talk),
+        ("informativeness", told),
+        ("completeness", told),
+    ):
+        talks = [make(draw) for _ in range(count)]
         found = [_level(decide, ask(f"scale/{name}", conversation=talk.text)) for talk in talks]
         levels = [getattr(talk, name) for talk in talks]
-        skills.append(rank(name, "rank correlation of the expected level with the known one", found, levels, least=0.8))
+        of = f"{name}_of_descriptions" if make is told else name
+        skills.append(rank(of, "rank correlation of the expected level with the known one", found, levels, least=0.8))
     for name in ("clarity", "relevance"):
         made = [_multimodal(name, draw) for _ in range(count)]
         found = [_level(decide, one.prompt.split("\nA ")[0]) for one in made]
