@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["tamis[quantised,vision]==0.1.0"]
+# dependencies = ["tamis[quantised,sentence,vision]==0.1.0"]
 #
 # [tool.hf-jobs]
 # flavor = "a100-large"
@@ -179,19 +179,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     asked = answering.metrics(config)
     measured = arms.numeric(rows, [column for one in scoring_all for column in one.columns] + config.ranked())
     run.nulls = arms.nulls(rows, measured, weighted=config.ranked())
-    results = run.results(
-        **run.from_main(measuring.measure(answers, asked, best=best, seed=config.seed) if run.is_main else None)
-    )
-    results |= {"best": best, "draws": measuring.draws(answers, asked[0])}
-    results |= {"relative": measuring.relative(results["arms"], asked[0]), "metrics": asked}
+    found = run.from_main(measuring.measure(answers, asked, best=best, seed=config.seed) if run.is_main else None)
+    results = run.results(arms=found["arms"], comparisons=found["comparisons"]) | found
+    results |= {"best": best, "metrics": asked}
     results |= {"pool": pool.composition, "refused": pool.refused, "repaired": pool.repaired}
     tied = ties.of_arms(rows, subsets[config.seed], by_seed[config.seed])
     results |= {"ties": {arm: asdict(one) | {"told": one.told} for arm, one in tied.items()}}
     mixtures = composition.mixtures(rows, subsets[config.seed], config.composition)
     shifts = [shift for one in mixtures for shift in composition.shifts(one, seed=config.seed)]
     results |= {"composition": [asdict(shift) for shift in shifts], "not_run": config.not_run}
-    found = faults.found(rows, config.fault_column, measured, seed=config.seed) if config.fault_column else []
-    results |= {"faults": [asdict(one) for one in found]}
+    faulty = faults.found(rows, config.fault_column, measured, seed=config.seed) if config.fault_column else []
+    results |= {"faults": [asdict(one) for one in faulty]}
     results |= {"training": {name: adapter.train_metrics for name, adapter in tuned.items()}}
     results |= {"tasks": examining.tasks(labelled, config.seed)}
     results |= {"nulls_answers": arms.nulls(answers, asked)}
@@ -215,7 +213,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             mixtures=mixtures,
             shifts=shifts,
             ties=tied,
-            faults=found,
+            faults=faulty,
             measured=measured,
             scorers=[*scoring_all, *examiners],
             paper=PAPER,

@@ -146,8 +146,11 @@ def test_results_have_the_form_that_all_recipes_share(small: tuple) -> None:
     assert written["arms"]["random-10pct"]["benchmark_accuracy"]["n"] == 14 * 3  # two draws, and another seed's
     told = {(one["a"], one["b"]) for one in written["comparisons"]}
     assert ("scale-10pct", "random-10pct") in told and ("mm-10pct", "full") in told
-    assert set(written["draws"]["scale-10pct"]["each"]) == {"scale-10pct, seed 0", "scale-10pct, seed 5"}
-    assert written["relative"]["full"] == 1
+    assert set(written["draws"]["benchmark_accuracy"]["scale-10pct"]["each"]) == {
+        "scale-10pct, seed 0",
+        "scale-10pct, seed 5",
+    }
+    assert written["relative"]["benchmark_words_accuracy"]["full"] == 1
     stages = [stage["name"] for stage in written["stages"]]
     order = ["score rated_image", "score text_quality", "score task", "score general_caption", "score task_caption"]
     assert [name for name in stages if name in (*order, "score multimodal")] == [*order, "score multimodal"]

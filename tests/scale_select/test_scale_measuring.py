@@ -31,7 +31,6 @@ def answers(right: dict[str, float], *, seeds: tuple[int, ...] = (0,), questions
 
 def measured(rows: Dataset, best: str = "scale-10pct") -> dict[str, Any]:
     told = measuring.measure(rows, [METRIC, "benchmark_probability"], best=best, seed=0)
-    told |= {"draws": measuring.draws(rows, METRIC), "relative": measuring.relative(told["arms"], METRIC)}
     return told | {"metrics": [METRIC]}
 
 
@@ -50,7 +49,7 @@ def test_means_differences_and_shares_are_those_of_plain_arithmetic() -> None:
     assert gain["difference"] == pytest.approx(means["scale-10pct"] - random_both) and gain["n"] == 200
     assert gain["low"] > 0 and found["random-10pct", "full", METRIC]["high"] < 0
     assert ("scale-10pct", "base", f"{METRIC}@task=image_topic") in found
-    assert told["relative"]["scale-10pct"] == pytest.approx(means["scale-10pct"] / means["full"])
+    assert told["relative"][METRIC]["scale-10pct"] == pytest.approx(means["scale-10pct"] / means["full"])
 
 
 def test_draws_and_seeds_stand_one_by_one() -> None:
@@ -78,7 +77,7 @@ def test_the_verdict_falls_as_it_was_measured(selected: float, said: str) -> Non
     told = measured(answers(RIGHT | {"scale-10pct": selected}))
     verdict = telling.verdict(told, "scale-10pct")
     assert said in verdict and verdict.count("points [") == 3
-    head, lines = telling.scores(told, "scale-10pct", str)
+    head, lines = telling.scores(told, "scale-10pct", str, METRIC)
     assert len(lines) == 4 and head[1] == METRIC
 
 

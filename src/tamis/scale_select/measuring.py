@@ -28,7 +28,7 @@ def measure(answers: Dataset, metrics: Sequence[str], *, best: str, seed: int) -
 
     Seeds and draws of an arm count one by one in its means, and are averaged before they are compared. Intervals are
     over pictures: they do not tell what another draw or another seed would give. `over_trainings` is the wider one that
-    does, where both arms were trained more than once; `draws` has each.
+    does, where both arms were trained more than once; `draws` has each, by metric and arm.
     """
     graded = Graded(answers, [BY], seed, key=("row_id",))
     arms = graded.means(metrics, by=["task", "benchmark"])
@@ -43,7 +43,8 @@ def measure(answers: Dataset, metrics: Sequence[str], *, best: str, seed: int) -
     for told in compared:
         if told["metric"] in each:
             told["over_trainings"] = _over_trainings(told, each[told["metric"]])
-    return {"arms": arms, "comparisons": compared}
+    shares = {metric: relative(arms, metric) for metric in metrics}
+    return {"arms": arms, "comparisons": compared, "draws": each, "relative": shares}
 
 
 def _contests(arms: Sequence[str], best: str) -> list[tuple[str, str]]:

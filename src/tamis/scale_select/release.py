@@ -74,7 +74,7 @@ class ScaleSelectRelease:
     def pictures(self) -> dict[str, bytes]:
         told = self.results
         found = {
-            "pictures/arms.png": plots.arms(told["arms"], told["draws"], told["metrics"][0], self.best),
+            "pictures/arms.png": plots.arms(told["arms"], told["draws"], telling.accuracies(told), self.best),
             "pictures/scores.png": report.histograms(self.pool, self.subsets[self.best], self._ranked_by),
         }
         if self.shifts:
@@ -165,7 +165,10 @@ class ScaleSelectRelease:
                 "The pool": telling.pool(told),
                 **{title: table for title, table in optional.items() if table},
                 "Arms": self._which(str),
-                "On the benchmark": telling.scores(told, self.best, str),
+                **{
+                    f"On the benchmark: {metric}": telling.scores(told, self.best, str, metric)
+                    for metric in telling.accuracies(told)
+                },
                 "What selection moved": composition.shift_table(self.shifts),
                 "Stages": telling.stages(told),
                 "Training": tables.training(told, str),
@@ -208,7 +211,10 @@ class ScaleSelectRelease:
             "pool": cards.table(*telling.pool(told)),
             "optional": {what: cards.table(*table) for what, table in optional.items() if table},
             "which": cards.table(*self._which(code)),
-            "scores": cards.table(*telling.scores(told, self.best, code)),
+            "scores": {
+                metric: cards.table(*telling.scores(told, self.best, code, metric))
+                for metric in telling.accuracies(told)
+            },
             "parts": {
                 part: cards.table(*table)
                 for part in ("task", "benchmark")

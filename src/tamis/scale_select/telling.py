@@ -53,25 +53,29 @@ def meaning(arm: Arm, rankings: dict[str, dict[str, float]]) -> str:
     return "; ".join([told, *kept, *longer])
 
 
-def scores(results: dict[str, Any], best: str, name: Name) -> Table:
+def accuracies(results: dict[str, Any]) -> list[str]:
+    """The metrics that tell how often an answer was right, the leading one first: one for each way to read options."""
+    return [metric for metric in results["metrics"] if metric.endswith("_accuracy")]
+
+
+def scores(results: dict[str, Any], best: str, name: Name, metric: str) -> Table:
     """Accuracy of every arm, as a share of full data's, and the difference of the selected arm to it."""
-    leading = results["metrics"][0]
-    found = {one["b"]: one for one in results["comparisons"] if one["a"] == best and one["metric"] == leading}
+    found = {one["b"]: one for one in results["comparisons"] if one["a"] == best and one["metric"] == metric}
     lines = []
     for arm, told in results["arms"].items():
-        share = results["relative"].get(arm)
-        spread = results["draws"].get(arm, {})
+        share = results["relative"][metric].get(arm)
+        spread = results["draws"][metric].get(arm, {})
         lines.append(
             [
                 name(arm),
-                cards.interval(Estimate.of(told[leading])),
+                cards.interval(Estimate.of(told[metric])),
                 "–" if share is None else f"{share:.1%}",
                 "–" if spread.get("deviation") is None else f"{spread['lowest']:.3f} to {spread['highest']:.3f}",
                 "–" if arm not in found else tables.difference(found[arm]),
                 "–" if arm not in found else _over_trainings(found[arm]),
             ]
         )
-    head = ["arm", leading, "of full data's", "draws and seeds: lowest to highest", f"{best} minus it"]
+    head = ["arm", metric, "of full data's", "draws and seeds: lowest to highest", f"{best} minus it"]
     return [*head, "over draws and seeds too"], lines
 
 
@@ -139,7 +143,7 @@ def _held(results: dict[str, Any], arm: str, other: str, subject: str, what: str
         points += ", one training of one of them: another may give another figure"
     among = ""
     if other.startswith(f"{RANDOM}-"):
-        drawn, own = results["draws"][other], results["arms"][arm][metric]["value"]
+        drawn, own = results["draws"][metric][other], results["arms"][arm][metric]["value"]
         among = f" (its draws and seeds, one by one: {drawn['lowest']:.3f} to {drawn['highest']:.3f}; here {own:.3f})"
         # A single training among the drawn ones: there is no interval that knows of it.
         if not one["over_trainings"] and drawn["lowest"] <= own <= drawn["highest"]:
