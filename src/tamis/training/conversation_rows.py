@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tamis.run import Run
 
 CONVERSATION = "conversation"
+SPAN = 256  # rows a thread looks at in one go: what waits for a thread is held in memory
 COLUMNS = ("image", CONVERSATION)
 TAKES_TURNS = ("user", "assistant")
 # What a processor tells of pictures by the row they stand in: rows without one would be given those of others.
@@ -24,19 +25,23 @@ def unfit(rows: Dataset, processor: Any, control: set[str], run: Run) -> dict[in
     """Positions of rows that cannot be learnt from, with the reason. Every rank looks at a part of them."""
     needed = sorted(set(BY_ROW) & set(processor.model_input_names))
 
-    def fault(position: int) -> tuple[int, str] | None:
+    def fault(position: int) -> str | None:
         row = rows[position]
         try:
             refuse(row[CONVERSATION], control)
             if picture(row["image"]) is None and needed:
                 raise Unscorable(f"image: null, and a {type(processor).__name__} ties pictures to rows")
         except Unscorable as reason:
-            return position, str(reason)
+            return str(reason)
         return None
 
+    def faults(first: int) -> list[tuple[int, str]]:
+        found = ((position, fault(position)) for position in range(first, min(first + SPAN, len(rows))))
+        return [(position, reason) for position, reason in found if reason is not None]
+
     with ThreadPoolExecutor(thread_name_prefix="images") as pool:
-        mine = list(pool.map(fault, range(run.rank, len(rows), run.ranks)))
-    return dict(sorted(one for one in run.gathered(mine) if one is not None))
+        mine = [one for some in pool.map(faults, range(run.rank * SPAN, len(rows), run.ranks * SPAN)) for one in some]
+    return dict(sorted(run.gathered(mine)))
 
 
 def picture(cell: Any) -> Image | None:
