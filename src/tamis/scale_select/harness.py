@@ -2,10 +2,12 @@
 
     python -m tamis.scale_select.harness --base Qwen/Qwen2.5-VL-7B-Instruct --adapter FOLDER --output FOLDER
 
-lmms-eval (0.7.2, commit 75571cf, read and not run here) takes no LoRA for these models: qwen2_5_vl and huggingface
-refuse every setting that they do not know. So the adapter's change is folded into a copy of the model, rounded once, to
-bfloat16, in which lmms-eval loads it. What the rounding loses of a small change, it loses there alone: the scorer
-multiple_choice asks the model with the adapter on.
+lmms-eval takes no LoRA for these models: qwen2_5_vl and huggingface refuse every setting that they do not know. So the
+adapter's change is folded into a copy of the model, rounded once, to bfloat16, in which lmms-eval loads it. What the
+rounding loses of a small change, it loses there alone: the scorer multiple_choice asks the model with the adapter on.
+
+0.7.2 was read at commit 75571cf. 0.7.3 was run on a CPU, with a task over tiny/benchmark: it loads these folders as
+llava_hf, and what it reports is read here. The paper's tasks, and a GPU, were not run.
 
 Of the paper's eight benchmarks lmms-eval has six; A-OKVQA and CRPE's existence are not among its tasks.
 """
