@@ -21,14 +21,15 @@ def arms(
     pictures; small dots are draws and seeds."""
     from matplotlib import pyplot
 
-    known = [arm for arm, one in told.items() if all(one[metric]["value"] is not None for metric in metrics)]
+    known = [arm for arm, one in told.items() if one[metrics[0]]["value"] is not None]
     order = sorted(known, key=lambda arm: told[arm][metrics[0]]["value"])
     figure, axes = figure_of(pyplot, 1, len(metrics), (2.2 + 5 * len(metrics), 0.9 + 0.32 * max(1, len(order))))
     for panel, metric in enumerate(metrics):
         axis = axes.flat[panel]
         for line, arm in enumerate(order):
             each = draws[metric].get(arm, {}).get("each", {}).values()
-            _line(axis, line, told[arm][metric], [value for value in each if value is not None], _shade(arm, best))
+            if told[arm][metric]["value"] is not None:
+                _line(axis, line, told[arm][metric], [value for value in each if value is not None], _shade(arm, best))
         axis.set_yticks(range(len(order)), order if panel == 0 else [""] * len(order), fontsize=8)
         axis.set_xlabel(metric, fontsize=9)
         axis.grid(axis="x", color="#0001")
