@@ -25,6 +25,7 @@ from measuring import report
 from tamis.prompts.scale import SUBTASKS
 from tamis.scale_select import arm_forms, composition, reasons, ties
 from tamis.scale_select.rankings import with_rankings
+from tamis.scale_select.reply_lengths import CLASSES
 
 ROWS = 500_000
 SOURCES = {
@@ -63,8 +64,16 @@ RANKINGS = {
     "gain": {"visual_gain": 1.0},
 }
 ARMS = ["base", "full", "random-10pct", *(f"{name}-10pct" for name in RANKINGS)]
-ARMS += ["scale-10pct.per-source", "scale-10pct.per-task", "scale-10pct.matched"]
-COLUMNS = ("source", "task_category", "task_subtask", "language", "picture_kind_look", "picture_kind_shape")
+ARMS += ["scale-10pct.per-source", "scale-10pct.per-task", "scale-10pct.per-length", "scale-10pct.matched"]
+COLUMNS = (
+    "source",
+    "task_category",
+    "task_subtask",
+    "language",
+    "reply_length",
+    "picture_kind_look",
+    "picture_kind_shape",
+)
 WANTED_SECONDS, WANTED_BYTES = 60, 2_000_000_000
 
 
@@ -82,6 +91,7 @@ def made(rows: int) -> Any:
         "language": draw.choice(["en", "zh", "es", "unknown"], rows, p=[0.9, 0.05, 0.01, 0.04]).tolist(),
         "picture_kind_look": draw.choice(["continuous", "flat"], rows, p=[0.9, 0.1]).tolist(),
         "picture_kind_shape": draw.choice(["wide", "square", "tall"], rows).tolist(),
+        "reply_length": draw.choice(CLASSES, rows, p=[0.3, 0.1, 0.2, 0.35, 0.05]).tolist(),
     }
     unseen = draw.random(rows) < 0.1
     for name in LEVELS:  # rated_image_level has few values, so that cuts go through ties

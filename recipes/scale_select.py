@@ -25,7 +25,7 @@ from typing import Annotated, Any
 
 from tamis.arm_settings import SeedSettings
 from tamis.config import RunConfig, parse, plain_errors
-from tamis.scale_select.settings import RARITY, ScaleSelectSettings
+from tamis.scale_select.settings import LANGUAGE, LENGTH, RARITY, ScaleSelectSettings
 from tamis.training.vlm_tuning import VlmTuning
 
 PAPER = {  # what the paper and its scripts state; behind that, other names of the same
@@ -83,6 +83,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         rankings,
         rarity,
         reading,
+        reply_lengths,
         telling,
         ties,
         tuning,
@@ -113,7 +114,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     exam = examining.read(config.benchmarks, run)
     for line in (*pool.said(), *exam.said()):
         run.say(line)
-    rows = pool.rows.add_column("language", languages.languages(pool.rows, "text"))
+    rows = pool.rows.add_column(LANGUAGE, languages.languages(pool.rows, "text"))
+    rows = rows.add_column(LENGTH, reply_lengths.reply_lengths(rows, "answer"))
     used = {f"composition: {name}": name for name in config.composition} | {"fault_column": config.fault_column}
     scoring.refuse_unfit(rows.features, scoring_all, ranked=config.weighed(), used=used)
     columns = dict(rows.features) | {name: kind for one in scoring_all for name, kind in one.columns.items()}

@@ -157,7 +157,8 @@ def test_results_have_the_form_that_all_recipes_share(small: tuple) -> None:
     found = {(one["column"], one["fault"]): one for one in written["faults"]}
     assert found["rated_image_level", "blur"]["value"] is not None
     assert sum(source["taken"] for source in written["pool"].values()) == ROWS
-    assert {one["column"] for one in written["composition"]} == {"source", "task_category", "task_subtask", "language"}
+    columns = {"source", "task_category", "task_subtask", "language", "reply_length"}
+    assert {one["column"] for one in written["composition"]} == columns
 
 
 def test_cards_tell_what_was_done_and_no_more(small: tuple) -> None:

@@ -26,4 +26,5 @@ def pool(rows: int = 205, seed: int = 0, **columns: Any) -> Dataset:
     for index in range(0, rows, 9):
         made["rated_image_level"][index] = made["clip_similarity"][index] = None
     made["multimodal_overall"][4 % rows] = math.nan
+    made["reply_length"] = [str(one) for one in draw.choice(["short", "short", "long"], rows)]
     return Dataset.from_dict(made | columns)

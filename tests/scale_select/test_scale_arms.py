@@ -16,7 +16,8 @@ from tamis.scale_select.rankings import with_rankings
 from tamis.tie_breaks import tie_break
 
 NAMES = ["base", "full", "random-10pct", "scale-10pct", "text-10pct", "clip-10pct", "scale-7"]
-MIXED = ["scale-10pct.per-source", "scale-10pct.per-task", "random-10pct.per-source", "scale-10pct.matched"]
+MIXED = ["scale-10pct.per-source", "scale-10pct.per-task", "scale-10pct.per-length"]
+MIXED += ["random-10pct.per-source", "scale-10pct.matched"]
 
 
 def chosen(made: Dataset, names: list[str], seed: int = 3, draws: int = 3) -> dict[str, Dataset]:
@@ -31,7 +32,7 @@ def test_names_are_read_and_draws_pooled() -> None:
     arms = arm_forms.expand([*NAMES, *MIXED, "random-10pct.2", "scale-10pct.per-task.matched"], RANKINGS, 2)
     assert [arm.name for arm in arms] == [
         *["base", "full", "random-10pct.1", "random-10pct.2", "scale-10pct", "text-10pct", "clip-10pct", "scale-7"],
-        *["scale-10pct.per-source", "scale-10pct.per-task"],
+        *["scale-10pct.per-source", "scale-10pct.per-task", "scale-10pct.per-length"],
         *["random-10pct.1.per-source", "random-10pct.2.per-source"],
         *["scale-10pct.matched", "scale-10pct.per-task.matched"],
     ]
@@ -96,7 +97,7 @@ def test_rows_are_those_of_plain_python(seed: int) -> None:
 def test_a_mixture_is_kept() -> None:
     made = with_rankings(pool(), RANKINGS)
     subsets = chosen(made, MIXED)
-    for arm, column in (("scale-10pct.per-source", "source"), ("scale-10pct.per-task", "task_subtask")):
+    for arm, column in zip(MIXED[:3], ("source", "task_subtask", "reply_length"), strict=True):
         known = Counter(row[column] for row in made if row["scale_score"] is not None)
         here = Counter(subsets[arm][column])
         for value, count in known.items():

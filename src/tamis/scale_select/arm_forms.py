@@ -3,7 +3,8 @@
 - base: none, the model as it is. full: every row of the pool.
 - random-10pct: drawn by seed among the rows that the composite ranking scored; random-10pct.1, .2, ... are its draws.
 - RANKING-10pct: that share of the pool with the highest RANKING_score, for each name of `rankings`. RANKING-K: K rows.
-- .per-source, .per-task: as many, the shares that sources or tasks have among the scored rows kept.
+- .per-source, .per-task, .per-length: as many, the shares that sources, tasks or lengths of replies have among the
+  scored rows kept.
 - .matched: the same rows, trained for as many steps as the largest arm takes.
 
 Arms of one share have exactly as many rows, counted from the whole pool, whatever has no score.
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 BASE, FULL, RANDOM = "base", "full", "random"
-PER = {"per-source": "source", "per-task": "task_subtask"}  # a mark, and the column whose mixture it keeps
+PER = {
+    "per-source": "source",
+    "per-task": "task_subtask",
+    "per-length": "reply_length",
+}  # a mark, and the column whose mixture it keeps
 
 
 def forms(rankings: Iterable[str]) -> Forms:

@@ -11,7 +11,7 @@ from tamis.scale_select.rankings import DEFAULT
 if TYPE_CHECKING:
     from tamis.arm_names import Arm
 
-RARITY, LANGUAGE, ARMS = "corpus_rarity", "language", "arms"  # columns that the recipe adds
+RARITY, LANGUAGE, LENGTH, ARMS = "corpus_rarity", "language", "reply_length", "arms"  # columns that the recipe adds
 STAGES = ("image", "text", "task", "captions", "multimodal")
 RATED_IMAGE, TEXT, TASK, GENERAL, SPECIAL, MULTIMODAL = (
     "rated_image",
@@ -57,12 +57,12 @@ class ScaleSelectSettings:
         default_factory=lambda: {name: dict(weights) for name, weights in DEFAULT.items()}
     )
     composition: Annotated[list[str], "columns whose mixture is told before and after"] = field(
-        default_factory=lambda: ["source", "task_category", "task_subtask", "language"]
+        default_factory=lambda: ["source", "task_category", "task_subtask", "language", "reply_length"]
     )
     fault_column: Annotated[str | None, "column that names a row's known fault; `none`: sound"] = None
-    arms: Annotated[list[str], "base, full, random-10pct, RANKING-10pct, with .per-source or .per-task behind it"] = (
-        field(default_factory=lambda: ["base", "full", "random-10pct", "scale-10pct"])
-    )
+    arms: Annotated[
+        list[str], "base, full, random-10pct, RANKING-10pct, with .per-source, .per-task or .per-length behind it"
+    ] = field(default_factory=lambda: ["base", "full", "random-10pct", "scale-10pct"])
     random_draws: Annotated[int, "draws of every random arm"] = 3
 
     benchmarks: Annotated[list[dict[str, Any]], "multiple choice: '{dataset: ..., split: ..., name: ...}'"] = field(
@@ -86,7 +86,7 @@ class ScaleSelectSettings:
             raise ConfigError("sources: none; a pool has at least one")
         if not self.benchmarks:
             raise ConfigError("benchmarks: none; what a selection buys is measured on one")
-        if taken := [name for name in self.keep_columns if name in (RARITY, LANGUAGE, ARMS)]:
+        if taken := [name for name in self.keep_columns if name in (RARITY, LANGUAGE, LENGTH, ARMS)]:
             raise ConfigError(f"keep_columns: {taken[0]!r} is the name of a column that is made here")
         if not self.option_reading or len(set(self.option_reading)) < len(self.option_reading):
             raise ConfigError(f"option_reading: {self.option_reading} is not accepted; expected letters, words or both")
