@@ -37,15 +37,18 @@ def listings(images: list[bytes | None], **columns: list[Any]) -> Dataset:
     return Dataset.from_dict(told, features=Features(features))
 
 
+LISTINGS = 12  # a share of five answers says little
+
+
 def test_tiny_llm_writes_of_listings_and_the_judges_tell_what_can_be_seen(run) -> None:
-    rows, _ = read_listings("tiny/products", run, limit=5)
+    rows, _ = read_listings("tiny/products", run, limit=LISTINGS)
     writer = ProductQuestions(LLM, image_column=None, **SHORT)
-    written = attach_scores(rows, writer, run=run, batch_size=5)
-    assert written["product_questions_error"][:] == [None] * 5
+    written = attach_scores(rows, writer, run=run, batch_size=LISTINGS)
+    assert written["product_questions_error"][:] == [None] * LISTINGS
     single = attach_scores(rows.select([0]), ProductQuestions(LLM, "one", image_column=None, **SHORT), run=run)
     assert single["one_questions"][0] == written["product_questions_questions"][0]
     asked = to_questions(written).table
-    assert len(asked) > 20 and set(asked["difficulty"]) == {0, 1, 2, 3, 5}
+    assert len(asked) > 4 * LISTINGS and set(asked["difficulty"]) == {0, 1, 2, 3, 5}
     assert all(len(answer.split()) == 1 for answer in asked["answer"])
 
     judged = attach_scores(asked, Answerable(TINY, text_judge=LLM, wording="short"), run=run, batch_size=16)
