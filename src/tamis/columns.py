@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from tamis.config import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from datasets import Dataset
 
 EXACT = 2**53  # whole numbers beyond it share a float64 with their neighbours
@@ -101,3 +103,9 @@ def as_arrow(dataset: Dataset, column: str) -> pa.ChunkedArray:
     if dataset._indices is None:  # methods of a dataset copy it: seconds, where its parts are many
         return dataset.data.column(column)
     return dataset.select_columns([column]).with_format("arrow")[:][column]
+
+
+def texts_of(dataset: Dataset, column: str) -> Iterator[str]:
+    """A text column's values, read in slices: never all of them at once."""
+    for batch in dataset.select_columns([column]).iter(1_000):
+        yield from batch[column]

@@ -21,6 +21,7 @@ import numpy as np
 from tamis.metrics.resampling import (
     DRAWS,
     NORMAL_BEYOND,
+    NORMAL_REACH,
     SLICE_VALUES,
     mean_interval,
     percentiles,
@@ -29,7 +30,6 @@ from tamis.metrics.resampling import (
     standard_errors,
 )
 
-NORMAL_95 = 1.959964  # standard errors on either side
 CONSTANT = 1e-13  # a spread this small beside the values themselves is rounding
 
 
@@ -115,11 +115,11 @@ def over_trainings(found: Comparison, a: Sequence[float], b: Sequence[float]) ->
 
     if found.difference is None or found.low is None or found.high is None or 1 in (len(a), len(b)):
         return None
-    over_rows = ((found.high - found.low) / (2 * NORMAL_95)) ** 2
+    over_rows = ((found.high - found.low) / (2 * NORMAL_REACH)) ** 2
     spreads = [(float(np.var(each, ddof=1)) / len(each), len(each) - 1) for each in (a, b) if len(each)]
     variance = over_rows + sum(spread for spread, _ in spreads)
     free = sum(spread**2 / degrees for spread, degrees in spreads)
-    reach = float(t.ppf(0.975, variance**2 / free) if free else NORMAL_95) * variance**0.5
+    reach = float(t.ppf(0.975, variance**2 / free) if free else NORMAL_REACH) * variance**0.5
     return found.difference - reach, found.difference + reach
 
 

@@ -17,6 +17,8 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tamis.columns import texts_of
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -104,9 +106,8 @@ def language_of(text: str | None) -> str:
 
 
 def languages(dataset: Dataset, column: str) -> list[str]:
-    """For each row the language of a text column, which is read in slices."""
-    texts = dataset.select_columns([column])
-    return [language_of(text) for batch in texts.iter(1_000) for text in batch[column]]
+    """For each row the language of a text column."""
+    return [language_of(text) for text in texts_of(dataset, column)]
 
 
 def _by_function_words(text: str) -> str:

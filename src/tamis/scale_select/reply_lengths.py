@@ -10,6 +10,8 @@ import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from tamis.columns import texts_of
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -20,9 +22,8 @@ WORDS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\s\u0e00-\u0eff
 
 
 def reply_lengths(dataset: Dataset, column: str) -> list[str]:
-    """For each row the class of a text column, which is read in slices."""
-    texts = dataset.select_columns([column])
-    return [length_class(text) for batch in texts.iter(1_000) for text in batch[column]]
+    """For each row the class of a text column."""
+    return [length_class(text) for text in texts_of(dataset, column)]
 
 
 def length_class(text: str) -> str:
